@@ -1,0 +1,1 @@
+"""See the modules; nothing is imported here so that each loads on first use."""

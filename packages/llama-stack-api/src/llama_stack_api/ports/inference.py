@@ -1,0 +1,76 @@
+"""What an inference provider can do. A provider satisfies any subset; the server checks once, when it opens.
+
+Parameters and replies are OpenAI's. `params.model` is the provider's own model id (`provider_model_id`), never ours.
+A provider raises from `llama_stack_api.errors`; it retries nothing: retries, fallback and breakers are routing's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from llama_stack_api.native.rerank import RerankRequest, RerankResponse
+from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
+from llama_stack_api.openai.completions import Completion, CompletionRequest
+from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
+from llama_stack_api.principal import Call
+from llama_stack_api.wire import EncodedReply, EncodedStream
+
+ChatReply: TypeAlias = (
+    ChatCompletion | EncodedReply[ChatCompletion] | AsyncIterator[ChatCompletionChunk] | EncodedStream
+)
+CompletionReply: TypeAlias = Completion | EncodedReply[Completion] | AsyncIterator[Completion] | EncodedStream
+EmbeddingsReply: TypeAlias = EmbeddingsResponse | EncodedReply[EmbeddingsResponse]
+
+
+class ModelType(StrEnum):
+    llm = "llm"
+    embedding = "embedding"
+    rerank = "rerank"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderModel:
+    """A model that a provider serves, under the provider's own id.
+
+    `metadata` is free; `embedding_dimension` (int) and `context_length` (int, tokens) are the keys that we read.
+    """
+
+    id: str
+    model_type: ModelType = ModelType.llm
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@runtime_checkable
+class ChatCompletions(Protocol):
+    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> ChatReply:
+        """A stream if `params.stream`, else a whole reply."""
+        ...
+
+
+@runtime_checkable
+class Completions(Protocol):
+    async def openai_completion(self, params: CompletionRequest, call: Call) -> CompletionReply: ...
+
+
+@runtime_checkable
+class Embeddings(Protocol):
+    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EmbeddingsReply: ...
+
+
+@runtime_checkable
+class Rerank(Protocol):
+    async def rerank(self, params: RerankRequest, call: Call) -> RerankResponse: ...
+
+
+@runtime_checkable
+class ModelListing(Protocol):
+    async def list_models(self, call: Call) -> list[ProviderModel]:
+        """The models that the provider serves now, with the keys of `call` where it carries some."""
+        ...
+
+
+INFERENCE_PORTS: tuple[type, ...] = (ChatCompletions, Completions, Embeddings, Rerank)
+"""An inference provider satisfies at least one of these."""
