@@ -1,0 +1,88 @@
+"""A view of configuration that can be shown: listings, `config show`, logs."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+REDACTED = "********"
+
+_WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_SECRET_WORDS = frozenset(
+    {
+        "apikey",
+        "authorization",
+        "cookie",
+        "credential",
+        "credentials",
+        "passphrase",
+        "passwd",
+        "password",
+        "pwd",
+        "secret",
+        "secrets",
+        "token",
+    }
+)
+_SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("account", "key")})
+_HARMLESS_ENDS = frozenset({"url", "uri", "endpoint", "file", "path", "env", "id", "type"})
+_HEADER_MAPS = frozenset({"headers", "extra_headers", "default_headers"})
+_URL_PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]*@")
+_URL_PARAMETER = re.compile(r"([?&])([^=&?#\s]{1,64})=([^&#\s]+)")
+
+
+def redact(value: Any) -> Any:
+    """`value` as plain data with every secret replaced; what is empty stays empty, so that its absence shows.
+
+    Secret is what is typed so, what stands under a key that names a secret, header values, and in URLs passwords and
+    parameters that name a secret.
+    """
+    if isinstance(value, SecretStr | SecretBytes):
+        return REDACTED if value.get_secret_value() else None
+    if isinstance(value, BaseModel):
+        return redact(dict(value))
+    if isinstance(value, dict):
+        return {str(key): _entry(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [redact(item) for item in value]
+    if isinstance(value, str):
+        return _redact_urls(value) if "://" in value else value
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return str(value)
+
+
+def _redact_urls(text: str) -> str:
+    def parameter(match: re.Match[str]) -> str:
+        return f"{match[1]}{match[2]}={REDACTED}" if names_secret(match[2]) else match[0]
+
+    return _URL_PARAMETER.sub(parameter, _URL_PASSWORD.sub(rf"\1{REDACTED}@", text))
+
+
+def names_secret(key: str) -> bool:
+    """True for `api_key`, `openaiApiKey`, `X-Auth-Token`, `client_secret` …; false for `max_tokens`, `token_url`."""
+    words = [word.lower() for word in _WORDS.findall(key)]
+    if words[-3:] == ["access", "key", "id"]:
+        return True
+    if not words or words[-1] in _HARMLESS_ENDS:
+        return False
+    return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))
+
+
+def _entry(key: str, value: Any) -> Any:
+    if key in _HEADER_MAPS and isinstance(value, dict):
+        return {str(name): _hide(item) for name, item in value.items()}
+    return _hide(value) if names_secret(key) else redact(value)
+
+
+def _hide(value: Any) -> Any:
+    if isinstance(value, SecretStr | SecretBytes):
+        return redact(value)
+    if isinstance(value, dict):
+        return {str(key): _hide(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_hide(item) for item in value]
+    return value if value is None or value == "" or isinstance(value, bool) else REDACTED

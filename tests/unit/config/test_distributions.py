@@ -1,0 +1,97 @@
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from llama_stack.config.load import load_config
+from llama_stack.config.locate import packaged_distributions
+from llama_stack.config.model import RunConfig
+from llama_stack.providers import inference
+from llama_stack_api.provider import Descriptor, descriptors_in
+
+
+def _load(name: str, home: Path, **environ: str) -> RunConfig:
+    loaded = load_config(name, environ={"HOME": str(home), **environ}, strict=True)
+    assert loaded.warnings == ()
+    return loaded.config
+
+
+def _ids(config: RunConfig) -> list[str]:
+    return [entry.provider_id for _, entry in config.provider_entries()]
+
+
+@pytest.mark.parametrize("name", ["starter", "postgres"])
+def test_without_any_variable_the_embedded_models_serve(tmp_path: Path, name: str) -> None:
+    config = _load(name, tmp_path)
+    assert _ids(config) == ["llama-cpp", "minilm"]
+    assert config.vector_stores.default_embedding_model is not None
+    assert config.vector_stores.default_embedding_model.identifier == "minilm/all-minilm-l6-v2"
+    assert config.server.host == "127.0.0.1"
+
+
+def test_each_key_turns_on_its_provider(tmp_path: Path) -> None:
+    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]["inference"]
+    conditional = [entry["provider_id"] for entry in written if entry["provider_id"].startswith("${env.")]
+    assert len(conditional) >= 20
+    for reference in conditional:
+        variable, provider_id = reference.removeprefix("${env.").removesuffix("}").split(":+")
+        config = _load("starter", tmp_path, **{variable: "http://127.0.0.1:9/v1"})
+        assert _ids(config) == ["llama-cpp", "minilm", provider_id]
+
+
+def test_both_distributions_know_the_same_providers() -> None:
+    starter, postgres = (
+        yaml.safe_load(packaged_distributions()[name].read_text())["providers"] for name in ("starter", "postgres")
+    )
+    assert starter == postgres
+
+
+def _remote_descriptors() -> Iterator[Descriptor]:
+    for module in pkgutil.iter_modules(inference.__path__):
+        for descriptor in descriptors_in(importlib.import_module(f"{inference.__name__}.{module.name}")):
+            if descriptor.is_remote:
+                yield descriptor
+
+
+def test_every_remote_inference_provider_is_in_the_starter_as_its_descriptor_shows_it() -> None:
+    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]["inference"]
+    configs = {entry["provider_type"]: entry.get("config", {}) for entry in written}
+    descriptors = list(_remote_descriptors())
+    assert descriptors
+    for descriptor in descriptors:
+        assert configs[descriptor.type].items() >= descriptor.sample.items(), descriptor.type
+
+
+def test_starter_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:
+    for environ, directory in [
+        ({}, tmp_path / ".llama" / "distributions" / "starter"),
+        ({"LLAMA_STACK_CONFIG_DIR": str(tmp_path / "c")}, tmp_path / "c" / "distributions" / "starter"),
+        ({"SQLITE_STORE_DIR": str(tmp_path / "s")}, tmp_path / "s"),
+    ]:
+        backend = _load("starter", tmp_path, **environ).storage.backends["sql_default"]
+        assert backend.type == "sql_sqlite"
+        assert backend.db_path == directory / "sql_store.db"
+
+
+def test_postgres_shares_state_over_redis_where_there_is_one(tmp_path: Path) -> None:
+    alone = _load("postgres", tmp_path, POSTGRES_HOST="db", POSTGRES_PASSWORD="12345")
+    assert alone.storage.stores.shared.backend == "kv_default"
+    assert {backend.type for backend in alone.storage.backends.values()} == {"kv_postgres", "sql_postgres"}
+    assert alone.server.workers == 4
+    shared = _load("postgres", tmp_path, REDIS_URL="redis://cache:6379/1", LLAMA_STACK_WORKERS="2")
+    assert shared.storage.stores.shared.backend == "kv_redis"
+    assert shared.storage.stores.metadata.backend == "kv_default"
+    assert shared.server.workers == 2
+
+
+def test_postgres_authenticates_once_a_key_file_is_named(tmp_path: Path) -> None:
+    off = _load("postgres", tmp_path).server.auth
+    assert off is not None
+    assert off.provider_config is None
+    on = _load("postgres", tmp_path, LLAMA_STACK_API_KEYS_FILE="~/keys.yaml").server.auth
+    assert on is not None
+    assert on.provider_config is not None
+    assert on.provider_config.file == tmp_path / "keys.yaml"
