@@ -1,0 +1,69 @@
+"""What a store sees of SQL: statements prepared once, reads, and writes that are one transaction each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+if TYPE_CHECKING:  # a dialect is loaded by the database that speaks it
+    from sqlalchemy.dialects.postgresql import Insert as PostgresInsert
+    from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
+
+Params = Mapping[str, Any]
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A write that a store makes again and again: made once by `Database.prepare`, run with parameters by `write`.
+
+    `sql` and `defaults` are the compiled form where the database runs it without SQLAlchemy.
+    """
+
+    statement: sa.Executable
+    sql: str = ""
+    defaults: Params | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one statement did: the rows that it touched, and those that its RETURNING gave."""
+
+    count: int
+    rows: Sequence[Row]
+
+
+class Database(ABC):
+    """An open database. Errors: `StoreUnavailable` if it is away, `Overloaded` if too many writes wait,
+    `Conflict` if a write breaks a constraint."""
+
+    @abstractmethod
+    async def open(self) -> None: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+    @abstractmethod
+    async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]: ...
+
+    @abstractmethod
+    def prepare(self, statement: sa.Executable) -> Prepared: ...
+
+    @abstractmethod
+    async def write(self, *steps: tuple[Prepared, Params]) -> list[Written]:
+        """Run the steps in order as one transaction: all of them, or none. Returns once it is committed."""
+        ...
+
+    @abstractmethod
+    def insert(self, table: sa.Table) -> SqliteInsert | PostgresInsert:
+        """The dialect's own insert, which knows ON CONFLICT."""
+        ...
+
+    @abstractmethod
+    def json_has(self, column: sa.ColumnElement[str], key: str, value: str) -> sa.ColumnElement[bool]:
+        """Whether the JSON object in `column` has the string `value` under `key`."""
+        ...

@@ -1,0 +1,41 @@
+"""The tables, as SQLAlchemy Core knows them. Their names start with `ls_`; those of others are never touched.
+
+A change here goes with a new revision under `migrations/versions`; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import BigInteger, Column, Float, Index, MetaData, Table, Text
+
+TABLE_PREFIX = "ls_"
+VERSION_TABLE = "ls_alembic_version"
+
+METADATA = MetaData()
+
+CHAT_COMPLETIONS = Table(
+    "ls_chat_completions",
+    METADATA,
+    Column("tenant", Text, primary_key=True),
+    Column("owner", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("created", BigInteger, nullable=False),  # Unix seconds, as the completion itself says
+    Column("stored_at", Float(53), nullable=False),  # Unix seconds by our clock; retention counts from here
+    Column("model", Text, nullable=False),
+    Column("metadata", Text, nullable=False),  # a JSON object of strings
+    Column("completion", Text, nullable=False),  # JSON as the client received it, without `metadata`
+    Column("messages", Text, nullable=False),  # the request's messages, a JSON array
+)
+Index(
+    "ls_chat_completions_by_created",
+    CHAT_COMPLETIONS.c.tenant,
+    CHAT_COMPLETIONS.c.owner,
+    CHAT_COMPLETIONS.c.created,
+    CHAT_COMPLETIONS.c.id,
+)
+Index("ls_chat_completions_by_stored_at", CHAT_COMPLETIONS.c.stored_at)
+
+
+def our_tables(connection: sa.Connection) -> set[str]:
+    """The tables of `METADATA` that are in the database, whoever made them."""
+    return set(sa.inspect(connection).get_table_names()) & set(METADATA.tables)

@@ -1,0 +1,57 @@
+"""A background task that removes what has expired, in bounded batches, so that no sweep holds the store for long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+SWEEP_INTERVAL_S = 60.0
+SWEEP_ROWS_MAX = 500
+
+
+class Sweeper:
+    """Calls `sweep(rows_max)` every `interval_s` seconds, and again at once while it reports a full batch."""
+
+    def __init__(
+        self,
+        name: str,
+        sweep: Callable[[int], Awaitable[int]],
+        *,
+        interval_s: float = SWEEP_INTERVAL_S,
+        rows_max: int = SWEEP_ROWS_MAX,
+    ) -> None:
+        self._name = name
+        self._sweep = sweep
+        self._interval_s = interval_s
+        self._rows_max = rows_max
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"sweep {self._name}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def sweep_all(self) -> int:
+        """Sweep until a batch is not full; the number of rows removed."""
+        removed = 0
+        while True:
+            batch = await self._sweep(self._rows_max)
+            removed += batch
+            if batch < self._rows_max:
+                return removed
+            await asyncio.sleep(0)
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_s)
+            try:
+                await self.sweep_all()
+            except Exception as error:  # noqa: BLE001 — the task's boundary; the next round tries again
+                logging.getLogger(__name__).warning("sweep of %s failed: %s", self._name, error)
