@@ -1,0 +1,1 @@
+"""Outbound HTTP: the one client that everything uses (aiohttp, pooled, bounded)."""
