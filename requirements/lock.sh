@@ -1,0 +1,14 @@
+#!/bin/sh
+# Renews the two locks. Needs uv (https://docs.astral.sh/uv). They carry versions and hashes, and no registry's address.
+set -eu
+cd "$(dirname "$0")/.."
+for kind in run test; do
+    uv pip compile "requirements/$kind.in" --output-file "requirements-$kind.lock" --quiet "$@" \
+        --universal --python-version 3.11 --generate-hashes \
+        --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+        --override requirements/overrides.txt --no-emit-package llama-stack --no-emit-package llama-stack-api
+done
+if grep -nE '://|^(--index|-i |--find)' requirements-run.lock requirements-test.lock; then
+    echo "a lock names an address" >&2
+    exit 1
+fi
