@@ -1,0 +1,348 @@
+"""Inference: resolves the model, calls a provider that serves it, meters the reply and records it where asked to.
+
+A reply goes through as bytes. Providers that relay an upstream hand over what it sent; objects of others are encoded
+here, once, so that everything after this point is the same for all.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from pydantic import BaseModel
+
+from llama_stack.dialects.openai.encode import encode_reply, encode_stream
+from llama_stack.dialects.openai.relay import StreamRelay
+from llama_stack.dialects.openai.reply import relay_reply
+from llama_stack.dialects.openai.usage import Usage
+from llama_stack.routing.attempts import Attempts
+from llama_stack.routing.table import Entry, RoutingTable, Target
+from llama_stack_api.errors import InvalidRequest, LlamaStackError, NotImplementedByProvider, UnsupportedParameter
+from llama_stack_api.native.rerank import RerankRequest
+from llama_stack_api.openai.chat import ChatCompletionRequest, StreamOptions
+from llama_stack_api.openai.completions import CompletionRequest
+from llama_stack_api.openai.embeddings import EmbeddingsRequest
+from llama_stack_api.ports.inference import ModelType
+from llama_stack_api.principal import Call
+from llama_stack_api.wire import EncodedReply, EncodedStream
+
+Params: TypeAlias = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
+Streamed: TypeAlias = ChatCompletionRequest | CompletionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A reply and who gave it. `body` is the whole JSON, or blocks of whole server-sent events up to `[DONE]`.
+
+    A generator raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once.
+    """
+
+    body: bytes | AsyncGenerator[bytes, None]
+    provider_id: str
+    model: str
+
+
+class InferenceMetrics(Protocol):
+    def inference_done(
+        self,
+        api: str,
+        model: str,
+        provider: str,
+        outcome: str,
+        duration_s: float,
+        first_byte_s: float | None,
+        usage: tuple[int, int] | None,
+    ) -> None: ...
+
+
+class Recorder(Protocol):
+    """Where completions with `store: true` go."""
+
+    def check(self, request: ChatCompletionRequest) -> None:
+        """`InvalidRequest` if the request could not be recorded: known before the model is asked."""
+        ...
+
+    async def record(self, request: ChatCompletionRequest, completion: bytes, call: Call) -> None:
+        """`completion` is a chat completion as JSON."""
+        ...
+
+    async def record_stream(self, request: ChatCompletionRequest, events: bytes, call: Call) -> None:
+        """`events` is a whole stream of its chunks."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    api: str
+    method: str
+    model_type: ModelType
+    does: str
+
+
+_CHAT = _Operation("chat", "openai_chat_completion", ModelType.llm, "chat completions")
+_COMPLETION = _Operation("completion", "openai_completion", ModelType.llm, "completions")
+_EMBEDDINGS = _Operation("embeddings", "openai_embeddings", ModelType.embedding, "embeddings")
+_RERANK = _Operation("rerank", "rerank", ModelType.rerank, "reranking")
+
+
+@dataclass(slots=True)
+class _OpenStream:
+    """A stream whose first block is here, and with it the certainty that this provider answers."""
+
+    first: bytes
+    source: AsyncIterator[bytes]
+    reply: EncodedStream | AsyncIterator[BaseModel]
+    relay: StreamRelay
+    first_byte_s: float
+
+
+class InferenceRouter:
+    """`table` says who serves a model, `attempts` how often whom to try."""
+
+    def __init__(
+        self,
+        *,
+        table: RoutingTable[Entry],
+        attempts: Attempts,
+        metrics: InferenceMetrics,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._table = table
+        self._attempts = attempts
+        self._metrics = metrics
+        self._recorder = recorder
+
+    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served:
+        _check_chat(params)
+        recorder = self._recorder_for(params)
+        if params.stream:
+            return await self._stream(_CHAT, params, call, recorder)
+        served = await self._whole(_CHAT, params, call, None if recorder is None else new_completion_id())
+        if recorder is not None:
+            assert isinstance(served.body, bytes)
+            await recorder.record(params, served.body, call)
+        return served
+
+    async def openai_completion(self, params: CompletionRequest, call: Call) -> Served:
+        _check_stream_options(params)
+        if params.stream:
+            return await self._stream(_COMPLETION, params, call, None)
+        return await self._whole(_COMPLETION, params, call)
+
+    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> Served:
+        return await self._whole(_EMBEDDINGS, params, call)
+
+    async def rerank(self, params: RerankRequest, call: Call) -> Served:
+        started = time.perf_counter()
+        entry = await self._entry(params.model, _RERANK, call)
+
+        async def attempt(target: Target) -> bytes:
+            reply = await _method(target, _RERANK)(_for_target(params, target), call)
+            return encode_reply(reply)
+
+        body, target = await self._run(_RERANK, entry, call, attempt, started)
+        self._done(_RERANK, entry, target, "ok", started, None, None)
+        return Served(body, target.provider_id, entry.identifier)
+
+    async def _whole(self, operation: _Operation, params: Params, call: Call, identifier: str | None = None) -> Served:
+        started = time.perf_counter()
+        entry = await self._entry(params.model, operation, call)
+
+        async def attempt(target: Target) -> tuple[bytes, Usage | None]:
+            reply = await _method(target, operation)(_for_target(params, target), call)
+            body = reply.body if isinstance(reply, EncodedReply) else encode_reply(reply)
+            return relay_reply(body, provider=target.provider_id, model=entry.identifier, identifier=identifier)
+
+        (body, usage), target = await self._run(operation, entry, call, attempt, started)
+        self._done(operation, entry, target, "ok", started, None, usage)
+        return Served(body, target.provider_id, entry.identifier)
+
+    async def _stream(self, operation: _Operation, params: Streamed, call: Call, recorder: Recorder | None) -> Served:
+        started = time.perf_counter()
+        entry = await self._entry(params.model, operation, call)
+        identifier = None if recorder is None else new_completion_id()
+        keep_usage = bool(params.stream_options and params.stream_options.include_usage)
+        if not keep_usage:
+            # Asked for all the same, to meter it; the relay takes it out again.
+            asked = params.stream_options
+            params.stream_options = (
+                asked.model_copy(update={"include_usage": True}) if asked else StreamOptions(include_usage=True)
+            )
+
+        async def attempt(target: Target) -> _OpenStream:
+            reply = await _method(target, operation)(_for_target(params, target), call)
+            source = reply.__aiter__() if isinstance(reply, EncodedStream) else encode_stream(reply)
+            relay = StreamRelay(
+                provider=target.provider_id, model=entry.identifier, keep_usage=keep_usage, identifier=identifier
+            )
+            try:
+                first = await _first_block(source, relay)
+            except BaseException:
+                await _close(reply, source)
+                raise
+            return _OpenStream(first, source, reply, relay, time.perf_counter() - started)
+
+        stream, target = await self._run(operation, entry, call, attempt, started)
+        blocks = self._blocks(operation, entry, target, stream, started)
+        if recorder is not None:
+            assert isinstance(params, ChatCompletionRequest)
+            blocks = _recorded(blocks, stream.relay, recorder, params, call)
+        return Served(blocks, target.provider_id, entry.identifier)
+
+    async def _blocks(
+        self, operation: _Operation, entry: Entry, target: Target, stream: _OpenStream, started: float
+    ) -> AsyncGenerator[bytes, None]:
+        relay, outcome = stream.relay, "cancelled"
+        feed = relay.feed
+        try:
+            yield stream.first
+            async for data in stream.source:
+                if block := feed(data):
+                    yield block
+            if block := relay.finish():
+                yield block
+            outcome = "ok"
+        except LlamaStackError as error:
+            outcome = _outcome(error)
+            raise
+        finally:
+            await _close(stream.reply, stream.source)
+            if relay.done and outcome == "cancelled":
+                outcome = "ok"
+            self._done(operation, entry, target, outcome, started, stream.first_byte_s, relay.usage)
+
+    async def _entry(self, model: str, operation: _Operation, call: Call) -> Entry:
+        entry = self._table.lookup(model) or await self._table.resolve(model, call=call, kind=operation.model_type)
+        if entry.kind != operation.model_type:
+            raise InvalidRequest(
+                f"Model '{model}' is of type '{entry.kind}' and serves no {operation.does}; "
+                f"choose one of type '{operation.model_type}' (GET /v1/models lists them).",
+                param="model",
+            )
+        return entry
+
+    async def _run(
+        self,
+        operation: _Operation,
+        entry: Entry,
+        call: Call,
+        attempt: Callable[[Target], Awaitable[Any]],
+        started: float,
+    ) -> tuple[Any, Target]:
+        try:
+            return await self._attempts.run(entry, call, attempt)
+        except LlamaStackError as error:
+            self._done(operation, entry, entry.targets[0], _outcome(error), started, None, None)
+            raise
+
+    def _done(
+        self,
+        operation: _Operation,
+        entry: Entry,
+        target: Target,
+        outcome: str,
+        started: float,
+        first_byte_s: float | None,
+        usage: Usage | None,
+    ) -> None:
+        self._metrics.inference_done(
+            operation.api,
+            entry.identifier,
+            target.provider_id,
+            outcome,
+            time.perf_counter() - started,
+            first_byte_s,
+            usage,
+        )
+
+    def _recorder_for(self, params: ChatCompletionRequest) -> Recorder | None:
+        if not params.store:
+            return None
+        if self._recorder is None:
+            raise UnsupportedParameter(
+                "This server stores no completions: set storage.stores.inference in its run config, or leave out "
+                "'store'.",
+                param="store",
+            )
+        self._recorder.check(params)
+        # Stored here, so not asked of the provider as well: many refuse what they do not know.
+        params.model_fields_set.difference_update(("store", "metadata"))
+        return self._recorder
+
+
+def new_completion_id() -> str:
+    """For what is stored: upstreams repeat ids, or have none, and a stored one must be unguessable."""
+    return f"chatcmpl-{secrets.token_urlsafe(24)}"
+
+
+def _outcome(error: LlamaStackError) -> str:
+    """The error as a label: of its class, since a code may be any text that an upstream sent."""
+    return type(error).default_code or error.type
+
+
+def _method(target: Target, operation: _Operation) -> Callable[[Any, Call], Awaitable[Any]]:
+    method: Callable[[Any, Call], Awaitable[Any]] | None = getattr(target.provider, operation.method, None)
+    if method is None:
+        raise NotImplementedByProvider(
+            f"Provider '{target.provider_id}' serves no {operation.does}; choose a model of another provider.",
+            param="model",
+        )
+    return method
+
+
+def _for_target(params: Params, target: Target) -> Params:
+    """The request under the provider's own model id. The router owns the request, and targets are tried in turn."""
+    params.model = target.provider_resource_id
+    return params
+
+
+async def _first_block(source: AsyncIterator[bytes], relay: StreamRelay) -> bytes:
+    async for data in source:
+        if block := relay.feed(data):
+            return block
+    return relay.finish()
+
+
+async def _close(reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIterator[bytes]) -> None:
+    for part in (source, reply):
+        close = getattr(part, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _recorded(
+    blocks: AsyncGenerator[bytes, None],
+    relay: StreamRelay,
+    recorder: Recorder,
+    params: ChatCompletionRequest,
+    call: Call,
+) -> AsyncGenerator[bytes, None]:
+    """Whoever has seen `[DONE]` can get the completion: it is stored before its last block goes out."""
+    events: list[bytes] = []
+    recorded = False
+    try:
+        async for block in blocks:
+            events.append(block)
+            if relay.done and not recorded:
+                recorded = True
+                await recorder.record_stream(params, b"".join(events), call)
+            yield block
+    finally:
+        await blocks.aclose()
+
+
+def _check_chat(params: ChatCompletionRequest) -> None:
+    """What OpenAI refuses of parameters that contradict each other."""
+    _check_stream_options(params)
+    if params.tool_choice is not None and params.tool_choice != "none" and not params.tools:
+        raise InvalidRequest("'tool_choice' is only allowed when 'tools' are given.", param="tool_choice")
+    if params.top_logprobs and not params.logprobs:
+        raise InvalidRequest("'top_logprobs' is only allowed when 'logprobs' is true.", param="top_logprobs")
+
+
+def _check_stream_options(params: Streamed) -> None:
+    if params.stream_options is not None and not params.stream:
+        raise InvalidRequest("'stream_options' is only allowed when 'stream' is true.", param="stream_options")

@@ -1,0 +1,126 @@
+"""`python -m tests.bench [proxy] [start] [soak] [--quick]`: measures and prints tables. Nothing here is a test."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from tests.bench import load, servers, soak
+from tests.bench.upstream import CHUNKS
+
+CONCURRENCIES = (1, 32, 128)
+WARM_UP = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`cost_count` requests measure CPU; `count` requests at each concurrency measure time."""
+
+    name: str
+    model: str
+    stream: bool
+    cost_count: int
+    count: int
+
+    def request(self, prefix: str) -> bytes:
+        messages = [{"role": "system", "content": "You are helpful."}, {"role": "user", "content": "Say fifty words."}]
+        body = {"model": prefix + self.model, "messages": messages, "temperature": 0.7, "stream": self.stream}
+        return load.request_bytes("/v1/chat/completions", json.dumps(body, separators=(",", ":")).encode())
+
+
+WORKLOADS = (
+    Workload("chat", "canned", False, 4000, 2000),
+    Workload("stream, burst", "canned", True, 2000, 1000),
+    Workload("stream, 2 ms apart", "canned-2ms", True, 400, 256),
+)
+SERVERS: dict[str, tuple[Callable[[int], AbstractContextManager[servers.Server]], str]] = {
+    "uvicorn + aiohttp": (lambda port: servers.reference("bare", port), ""),
+    "llama-stack": (servers.llama_stack, "up/"),
+    "FastAPI + httpx": (lambda port: servers.reference("fastapi_httpx", port), ""),
+}
+
+
+def percentile(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+async def measure(server: servers.Server, workload: Workload, prefix: str, scale: float) -> list[str]:
+    """One row: CPU seconds per 1,000 requests, times at concurrency 1, throughput at each concurrency."""
+    request = workload.request(prefix)
+    await load.run(server.port, request, count=WARM_UP, concurrency=8)
+    count = int(workload.cost_count * scale)
+    before = server.cpu_s()
+    cost = await load.run(server.port, request, count=count, concurrency=32)
+    cpu_s = (server.cpu_s() - before) / count * 1000
+    failed, rates, alone = cost.failed, [], None
+    for concurrency in CONCURRENCIES:
+        outcome = await load.run(
+            server.port, request, count=max(32, int(workload.count * scale)), concurrency=concurrency
+        )
+        failed += outcome.failed
+        alone = alone or outcome
+        per_s = len(outcome.timings) / outcome.elapsed_s
+        rates.append(f"{per_s * (CHUNKS if workload.stream else 1):,.0f}")
+    assert alone is not None
+    whole = [timing.whole_s * 1000 for timing in alone.timings]
+    first = [timing.first_s * 1000 for timing in alone.timings]
+    times = [statistics.median(first), statistics.median(whole), percentile(whole, 0.99)]
+    return [server.name, f"{cpu_s:.3f}", *(f"{value:.2f}" for value in times), *rates, str(failed)]
+
+
+def table(title: str, head: list[str], rows: list[list[str]]) -> None:
+    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(f"| {' | '.join(row)} |", flush=True)
+
+
+def proxy(scale: float) -> None:
+    rows: dict[str, list[list[str]]] = {workload.name: [] for workload in WORKLOADS}
+    with servers.upstream() as upstream:
+        for name, (start, prefix) in SERVERS.items():
+            with start(upstream) as server:
+                for workload in WORKLOADS:
+                    row = asyncio.run(measure(server, workload, prefix, scale))
+                    rows[workload.name].append([name, *row[1:]])
+    for workload in WORKLOADS:
+        unit = "chunks/s" if workload.stream else "req/s"
+        head = ["server", "CPU s per 1,000", "first byte p50 ms", "whole p50 ms", "p99 ms"]
+        table(workload.name, [*head, *(f"{unit} at {n}" for n in CONCURRENCIES), "failed"], rows[workload.name])
+
+
+def start(scale: float) -> None:
+    rows = []
+    with servers.upstream() as upstream:
+        for name, (launch, prefix) in SERVERS.items():
+            seconds = []
+            for _ in range(max(1, int(5 * scale))):
+                with launch(upstream) as server:
+                    seconds.append(server.started_in_s)
+                    at_rest = server.memory_mb()
+                    asyncio.run(
+                        load.run(server.port, WORKLOADS[0].request(prefix), count=int(1000 * scale), concurrency=32)
+                    )
+                    after = server.memory_mb()
+            rows.append([name, f"{statistics.median(seconds):.2f}", f"{at_rest:.0f}", f"{after:.0f}"])
+    table("start and memory", ["server", "start to first answer s", "MB at rest", "MB after load"], rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("what", nargs="*", choices=["proxy", "start", "soak", []], help="default: all")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it runs")
+    args = parser.parse_args()
+    scale = 0.1 if args.quick else 1.0
+    servers.pin_self()
+    for name, run in {"proxy": proxy, "start": start, "soak": soak.soak}.items():
+        if not args.what or name in args.what:
+            run(scale)
+
+
+if __name__ == "__main__":
+    main()
