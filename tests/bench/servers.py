@@ -52,7 +52,7 @@ class Server:
         return pages * os.sysconf("SC_PAGESIZE") / 1e6
 
     def open_files(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
 
 def _cpu_s(pid: int) -> float:

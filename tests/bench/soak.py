@@ -42,7 +42,7 @@ async def _round(port: int, count: int, rng: random.Random) -> int:
 
 
 def _concurrent(port: int) -> float:
-    """What the server itself says of requests in flight (its own `/metrics` request is one)."""
+    """What the server itself says of requests in flight, as of its last tick."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
         for line in reply.read().decode().splitlines():
             if line.startswith("llama_stack_concurrent_requests"):
@@ -61,7 +61,7 @@ async def _soak(server: servers.Server, scale: float) -> None:
         failed += await _round(server.port, count, rng)
         done += count
         await asyncio.sleep(SETTLE_S)
-        in_flight = _concurrent(server.port) - 1
+        in_flight = _concurrent(server.port)
         print(f"| {done} | {failed} | {in_flight:.0f} | {server.open_files()} | {server.memory_mb():.1f} |", flush=True)
 
 

@@ -54,7 +54,9 @@ CHAT = _whole(
         "usage": _USAGE,
     }
 )
-LIST = _whole({"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": "b"} for name in MODELS]})
+LIST = _whole(
+    {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": "b"} for name in MODELS]}
+)
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
 

@@ -159,7 +159,7 @@ async def test_a_whole_reply(tmp_path: Path) -> None:
         house = House(up, tmp_path)
         async with house as router:
             up.reply(text("Hello"), on="/chat/completions")
-            served = await router.openai_chat_completion(request(unknown_field={"kept": True}), CALL)
+            served = await router.openai_chat_completion(request(unknown_field={"kept": True}, store=False), CALL)
         assert isinstance(served.body, bytes)
         reply = msgspec.json.decode(served.body)
         assert reply["choices"][0]["message"]["content"] == "Hello"
@@ -168,6 +168,7 @@ async def test_a_whole_reply(tmp_path: Path) -> None:
         sent = up.last.body
         assert sent["model"] == "upstream-model"
         assert sent["unknown_field"] == {"kept": True}
+        assert "store" not in sent
         assert house.counted.calls[0][:4] == ("chat", "up/upstream-model", "up", "ok")
         assert house.counted.calls[0][4] is not None
 

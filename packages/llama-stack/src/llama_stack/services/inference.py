@@ -259,6 +259,8 @@ class InferenceRouter:
         )
 
     def _recorder_for(self, params: ChatCompletionRequest) -> Recorder | None:
+        # Storing is this server's, so no provider is asked to: many refuse what they do not know.
+        params.model_fields_set.discard("store")
         if not params.store:
             return None
         if self._recorder is None:
@@ -268,8 +270,7 @@ class InferenceRouter:
                 param="store",
             )
         self._recorder.check(params)
-        # Stored here, so not asked of the provider as well: many refuse what they do not know.
-        params.model_fields_set.difference_update(("store", "metadata"))
+        params.model_fields_set.discard("metadata")
         return self._recorder
 
 

@@ -111,7 +111,11 @@ class StreamRelay:
         for chunk in chunks:
             counted |= self._note(chunk)
         if counted and not self._keep_usage:
-            return self._relay_slowly(block)
+            events = body[:-2].split(b"\n\n")
+            if len(events) != len(chunks):
+                # Blank lines in unusual places: the chunks do not say where their events begin.
+                return self._relay_slowly(block)
+            block = _without_usage(events, chunks) + (sse.DONE if self.done else b"")
         return self._rename(block, chunks[0].model)
 
     def _relay_slowly(self, block: bytes) -> bytes:
@@ -164,8 +168,17 @@ class StreamRelay:
                 return block
             self._needles = _needles(upstream_model, self._model)
         for needle, replacement in self._needles:
-            block = block.replace(needle, replacement)
+            if needle in block:
+                # An upstream writes its JSON in one style: the other spelling need not be looked for again.
+                self._needles = ((needle, replacement),)
+                return block.replace(needle, replacement)
         return block
+
+
+def _without_usage(events: list[bytes], chunks: list[_Chunk]) -> bytes:
+    """The events that do more than report usage."""
+    kept = [event for event, chunk in zip(events, chunks, strict=True) if chunk.choices or chunk.usage is None]
+    return b"\n\n".join([*kept, b""]) if kept else b""
 
 
 def _needles(old: str, new: str) -> tuple[tuple[bytes, bytes], ...]:

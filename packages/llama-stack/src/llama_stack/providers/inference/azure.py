@@ -1,0 +1,85 @@
+"""Azure OpenAI: the same models behind a resource of one's own, called by the names of its deployments."""
+
+from __future__ import annotations
+
+from typing import Literal
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, SecretStr
+
+from llama_stack.providers._shared.openai_compatible import OpenAICompatible, OpenAICompatibleConfig
+from llama_stack.providers._shared.quirks import Quirks
+from llama_stack_api.api import Api
+from llama_stack_api.ports.inference import ModelType, ProviderModel
+from llama_stack_api.principal import Call
+from llama_stack_api.provider import ProviderContext, provider
+
+
+class AzureConfig(OpenAICompatibleConfig):
+    base_url: str = Field(validation_alias=AliasChoices("base_url", "api_base"))
+    """`https://<resource>.openai.azure.com`, with or without `/openai/v1`."""
+    api_version: str | None = None
+    """A dated version selects the older addresses, one for each deployment. None: `/openai/v1`, which needs none."""
+    api_type: Literal["azure", "azure_ad"] = "azure"
+    """`azure_ad`: `api_key` is a token of Entra ID."""
+
+
+@provider(
+    api=Api.inference,
+    type="remote::azure",
+    description="Azure OpenAI. Models are called by the names of their deployments; name them in allowed_models, for "
+    "Azure lists the models that a resource could deploy and not its deployments.",
+    config=AzureConfig,
+    sample={
+        "base_url": "${env.AZURE_API_BASE:=}",
+        "api_key": "${env.AZURE_API_KEY:=}",
+        "api_version": "${env.AZURE_API_VERSION:=}",
+    },
+    credential_env="AZURE_API_KEY",
+    data_keys={"azure_api_key": "api_key", "azure_api_base": "base_url"},
+)
+class Azure(OpenAICompatible):
+    quirks = Quirks(
+        key_header="api-key",
+        key_prefix="",
+        embedding_models={
+            "text-embedding-3-small": 1536,
+            "text-embedding-3-large": 3072,
+            "text-embedding-ada-002": 1536,
+        },
+    )
+
+    def __init__(self, config: AzureConfig, context: ProviderContext) -> None:
+        self._version = config.api_version
+        self._bearer = config.api_type == "azure_ad"
+        super().__init__(config, context)
+
+    def headers_with(self, key: SecretStr | None) -> dict[str, str]:
+        headers = super().headers_with(key)
+        if self._bearer and "api-key" in headers:
+            headers["Authorization"] = f"Bearer {headers.pop('api-key')}"
+        return headers
+
+    def url(self, path: str, call: Call, model: str | None = None) -> str:
+        root = self.base_url(call)
+        named = call.provider_data.get("azure_api_version")
+        version = named.get_secret_value() if named is not None else self._version
+        dated = version is not None and version[:1].isdigit()
+        if root.endswith("/v1") or not dated:
+            # The v1 surface takes no dated version; `preview` opens what is not yet general there.
+            query = f"?api-version={quote(version)}" if version and not dated else ""
+            return (root if root.endswith("/v1") else f"{root}/openai/v1") + path + query
+        deployment = f"/deployments/{quote(model, safe='')}" if model else ""
+        return f"{root.removesuffix('/openai')}/openai{deployment}{path}?api-version={quote(version or '')}"
+
+    async def list_models(self, call: Call) -> list[ProviderModel]:
+        if self.config.allowed_models is None:
+            return await super().list_models(call)
+        listed = (self.listed_model({"id": name}) for name in self.config.allowed_models)
+        return [model for model in listed if model is not None]
+
+    def model_type(self, item: dict[str, object]) -> ModelType | None:
+        can = item.get("capabilities")
+        if not isinstance(can, dict) or can.get("chat_completion") or can.get("completion"):
+            return super().model_type(item)
+        return ModelType.embedding if can.get("embeddings") else None

@@ -1,0 +1,267 @@
+"""IBM watsonx.ai: OpenAI's chat messages in an API of its own, behind tokens that an API key is exchanged for."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import struct
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import msgspec
+from pydantic import SecretStr
+
+from llama_stack.dialects.openai import sse
+from llama_stack.providers._shared.openai_compatible import ChatUpstream, OpenAICompatibleConfig
+from llama_stack.providers._shared.quirks import Quirks
+from llama_stack.providers._shared.reranking import RerankUpstream
+from llama_stack_api.api import Api
+from llama_stack_api.errors import (
+    InvalidRequest,
+    LlamaStackError,
+    ProviderError,
+    ProviderStreamBroken,
+    UnsupportedParameter,
+)
+from llama_stack_api.native.rerank import RerankRequest
+from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
+from llama_stack_api.openai.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
+from llama_stack_api.ports.http import HttpReply
+from llama_stack_api.ports.inference import ModelType, ProviderModel
+from llama_stack_api.principal import Call
+from llama_stack_api.provider import ProviderContext, provider
+from llama_stack_api.wire import EncodedReply, EncodedStream
+
+API_VERSION = "2025-02-11"
+TOKENS_CACHED_MAX = 256
+TOKEN_SPARE_S = 120.0
+_FUNCTIONS = {"text_chat": ModelType.llm, "embedding": ModelType.embedding, "rerank": ModelType.rerank}
+
+
+class WatsonxConfig(OpenAICompatibleConfig):
+    base_url: str = "https://us-south.ml.cloud.ibm.com"
+    """The region's address."""
+    project_id: str | None = None
+    space_id: str | None = None
+    iam_url: str = "https://iam.cloud.ibm.com/identity/token"
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    value: SecretStr
+    good_until: float
+
+
+def _reshape(body: dict[str, Any]) -> None:
+    """Streaming is another address, a mode of tool choice another member, and `stop` always a list."""
+    body["model_id"] = body.pop("model")
+    body.pop("stream", None)
+    if isinstance(body.get("tool_choice"), str):
+        body["tool_choice_option"] = body.pop("tool_choice")
+    if isinstance(body.get("stop"), str):
+        body["stop"] = [body["stop"]]
+
+
+@provider(
+    api=Api.inference,
+    type="remote::watsonx",
+    description="IBM watsonx.ai: chat, embeddings and rerank within a project or deployment space. The API key is "
+    "exchanged for short-lived tokens.",
+    config=WatsonxConfig,
+    sample={
+        "base_url": "${env.WATSONX_BASE_URL:=https://us-south.ml.cloud.ibm.com}",
+        "api_key": "${env.WATSONX_API_KEY:=}",
+        "project_id": "${env.WATSONX_PROJECT_ID:=}",
+    },
+    credential_env="WATSONX_API_KEY",
+    data_keys={"watsonx_api_key": "api_key", "watsonx_project_id": "project_id"},
+)
+class Watsonx(ChatUpstream, RerankUpstream):
+    quirks = Quirks(
+        rename={"max_completion_tokens": "max_tokens"},
+        refuse={
+            "audio": (),
+            "function_call": (),
+            "functions": (),
+            "logit_bias": ({},),
+            "modalities": (["text"],),
+            "parallel_tool_calls": (True,),
+            "user": (),
+            "web_search_options": (),
+        },
+        stream_usage=False,
+        reshape=_reshape,
+    )
+
+    def __init__(self, config: WatsonxConfig, context: ProviderContext) -> None:
+        super().__init__(config, context)
+        self._iam_url = config.iam_url
+        self._place = {
+            name: value for name, value in (("project_id", config.project_id), ("space_id", config.space_id)) if value
+        }
+        self._tokens: dict[str, _Token] = {}
+        self._exchanging = asyncio.Lock()
+
+    # --- the ports
+
+    async def openai_chat_completion(
+        self, params: ChatCompletionRequest, call: Call
+    ) -> EncodedReply[ChatCompletion] | EncodedStream:
+        body = params.model_dump(mode="json", exclude_unset=True) | self._placed(call)
+        self.quirks.apply(body, self.name)
+        path = "/text/chat_stream" if params.stream else "/text/chat"
+        reply = await self.post(self.url(path, call), msgspec.json.encode(body), call)
+        if params.stream:
+            return _ChatStream(reply, params.model, self.name)
+        answer = await self.decoded(reply)
+        if not isinstance(answer, dict):
+            raise ProviderError(f"Provider '{self.name}' answered with something that is not a completion.")
+        return EncodedReply(msgspec.json.encode(_completed(answer, "chat.completion", params.model)), ChatCompletion)
+
+    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EmbeddingsResponse:
+        inputs = [params.input] if isinstance(params.input, str) else params.input
+        if not all(isinstance(item, str) for item in inputs):
+            raise UnsupportedParameter(f"Provider '{self.name}' embeds texts, not token ids.", param="input")
+        for name in ("dimensions", "user"):
+            if getattr(params, name) is not None:
+                raise UnsupportedParameter(f"Provider '{self.name}' does not support '{name}'.", param=name)
+        body = {"model_id": params.model, "inputs": inputs, **(params.model_extra or {}), **self._placed(call)}
+        reply = await self.post(self.url("/text/embeddings", call), msgspec.json.encode(body), call)
+        answer = await self.decoded(reply)
+        tokens = answer.get("input_token_count", 0)
+        return EmbeddingsResponse(
+            data=[
+                Embedding(index=index, embedding=_base64(vector) if params.encoding_format == "base64" else vector)
+                for index, vector in enumerate(result["embedding"] for result in answer["results"])
+            ],
+            model=params.model,
+            usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+        )
+
+    def rerank_url(self, model: str, call: Call) -> str:
+        return self.url("/text/rerank", call)
+
+    def rerank_body(self, params: RerankRequest, query: str, texts: list[str], call: Call) -> dict[str, Any]:
+        inputs = [{"text": text} for text in texts]
+        extra = params.model_extra or {}
+        return {"model_id": params.model, "query": query, "inputs": inputs, **extra, **self._placed(call)}
+
+    def ranked(self, answer: Any) -> list[tuple[int, float]]:
+        return [(item["index"], item["score"]) for item in answer["results"]]
+
+    # --- addresses, models, tokens
+
+    def url(self, path: str, call: Call, model: str | None = None) -> str:
+        if path == "/models":
+            return f"{self.base_url(call)}/ml/v1/foundation_model_specs?version={API_VERSION}&limit=200"
+        return f"{self.base_url(call)}/ml/v1{path}?version={API_VERSION}"
+
+    def listed_items(self, listed: Any) -> Any:
+        return listed.get("resources") or ()
+
+    def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:
+        kinds = [_FUNCTIONS[f["id"]] for f in item.get("functions", ()) if f.get("id") in _FUNCTIONS]
+        if not kinds:
+            return None
+        limits = item.get("model_limits") or {}
+        named = {"context_length": "max_sequence_length", "embedding_dimension": "embedding_dimension"}
+        return ProviderModel(
+            item["model_id"], kinds[0], {name: limits[theirs] for name, theirs in named.items() if theirs in limits}
+        )
+
+    async def headers(self, call: Call) -> Mapping[str, str]:
+        headers = dict(await super().headers(call))
+        key = headers["Authorization"].removeprefix("Bearer ")
+        token = self._token(key)
+        if token is None:
+            own = headers["Authorization"] == self._headers.get("Authorization")
+            # The configured key is exchanged once for all that wait; a client's key holds nobody else up.
+            async with self._exchanging if own else contextlib.nullcontext():
+                token = self._token(key) or await self._exchange(key)
+        return headers | {"Authorization": f"Bearer {token.get_secret_value()}"}
+
+    def _token(self, key: str) -> SecretStr | None:
+        token = self._tokens.get(key)
+        return token.value if token is not None and token.good_until > asyncio.get_running_loop().time() else None
+
+    async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
+        if reply.status == 401:
+            self._tokens.clear()  # perhaps revoked ahead of time: the next request fetches another
+        return await super()._refusal(reply, sent)
+
+    async def _exchange(self, key: str) -> SecretStr:
+        form = urlencode({"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": key})
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {key}"}
+        asked_at = asyncio.get_running_loop().time()
+        reply = await self._http.send(
+            "POST", self._iam_url, headers={"Content-Type": headers["Content-Type"]}, body=form.encode()
+        )
+        if reply.status >= 300:
+            raise await self._refusal(reply, headers)
+        answer = await self.decoded(reply)
+        token = SecretStr(answer["access_token"])
+        if len(self._tokens) >= TOKENS_CACHED_MAX:
+            del self._tokens[min(self._tokens, key=lambda known: self._tokens[known].good_until)]
+        self._tokens[key] = _Token(token, asked_at + float(answer["expires_in"]) - TOKEN_SPARE_S)
+        return token
+
+    def _placed(self, call: Call) -> dict[str, str]:
+        named = call.provider_data.get("watsonx_project_id")
+        place = {"project_id": named.get_secret_value()} if named is not None else self._place
+        if not place:
+            raise InvalidRequest(
+                f"Provider '{self.name}' has neither project_id nor space_id. Set one in the run config, or send "
+                "watsonx_project_id in X-LlamaStack-Provider-Data."
+            )
+        return place
+
+
+class _ChatStream(EncodedStream):
+    """Its events lack `object` and have names and ids: what leaves here is a stream like any other's."""
+
+    def __init__(self, reply: HttpReply, model: str, provider_name: str) -> None:
+        self._reply = reply
+        self._model = model
+        self._provider = provider_name
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._events()
+
+    async def aclose(self) -> None:
+        await self._reply.aclose()
+
+    async def _events(self) -> AsyncIterator[bytes]:
+        splitter = sse.EventSplitter()
+        async for data in self._reply.chunks():
+            if block := self._completed(splitter, data):
+                yield block
+        if rest := splitter.finish():
+            yield self._event(rest)
+
+    def _completed(self, splitter: sse.EventSplitter, data: bytes) -> bytes:
+        try:
+            return b"".join(map(self._event, splitter.feed(data).split(b"\n\n")))
+        except ValueError as error:  # an event beyond the limit
+            raise ProviderStreamBroken(f"Provider '{self._provider}' broke the stream: {error}.") from None
+
+    def _event(self, event: bytes) -> bytes:
+        payload = sse.data_of(event)
+        if not payload or payload == b"[DONE]":
+            return sse.encode(payload) if payload else b""
+        try:
+            chunk = msgspec.json.decode(payload, type=dict[str, Any])
+        except msgspec.DecodeError:
+            raise ProviderStreamBroken(f"Provider '{self._provider}' sent an event that is not JSON.") from None
+        return sse.encode(msgspec.json.encode(_completed(chunk, "chat.completion.chunk", self._model)))
+
+
+def _completed(answer: dict[str, Any], kind: str, model: str) -> dict[str, Any]:
+    """The members that OpenAI's object has and watsonx's lacks."""
+    return answer if "choices" not in answer else {"object": kind, "model": model, **answer}
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -1,0 +1,95 @@
+"""The rule for every documented parameter of a chat: it is forwarded, put in other words, or refused by its name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llama_stack_api.errors import UnsupportedParameter
+from llama_stack_api.openai.chat import ChatCompletionRequest
+from llama_stack_api.principal import Call
+from tests.providers.remote.bench import QUESTION, Bench, chat, with_port
+from tests.providers.remote.cases import TOOLS
+from tests.support.upstream import text
+
+pytestmark = pytest.mark.anyio
+
+VALUES: dict[str, Any] = {
+    "audio": {"voice": "alloy", "format": "wav"},
+    "frequency_penalty": 0.5,
+    "function_call": "auto",
+    "functions": [{"name": "f", "parameters": {"type": "object"}}],
+    "logit_bias": {"50256": -100},
+    "logprobs": True,
+    "max_completion_tokens": 17,
+    "max_tokens": 18,
+    "messages": QUESTION,
+    "metadata": {"k": "v"},
+    "modalities": ["text", "audio"],
+    "model": "m-1",
+    "moderation": {"model": "omni-moderation-latest"},
+    "n": 2,
+    "parallel_tool_calls": False,
+    "prediction": {"type": "content", "content": "x"},
+    "presence_penalty": 0.5,
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"mode": "explicit"},
+    "prompt_cache_retention": "24h",
+    "reasoning_effort": "low",
+    "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": {"type": "object"}}},
+    "safety_identifier": "s",
+    "seed": 7,
+    "service_tier": "flex",
+    "stop": ["END"],
+    "store": True,
+    "stream": True,
+    "stream_options": {"include_usage": True, "include_obfuscation": False},
+    "temperature": 0.25,
+    "tool_choice": "required",
+    "tools": TOOLS,
+    "top_logprobs": 3,
+    "top_p": 0.75,
+    "user": "u",
+    "verbosity": "low",
+    "web_search_options": {"search_context_size": "low"},
+}
+
+IN_OTHER_WORDS: dict[str, dict[str, tuple[str, Any]]] = {
+    "mistral": {"tool_choice": ("tool_choice", "any")},
+    "watsonx": {"model": ("model_id", "m-1"), "tool_choice": ("tool_choice_option", "required")},
+}
+"""Beyond the renaming that the quirks state: another member or value with the same meaning."""
+
+BY_OTHER_MEANS: dict[str, set[str]] = {
+    "mistral": {"stream_options"},  # it sends the usage anyway
+    "watsonx": {"stream_options", "stream"},  # so it does, and streaming is another address
+}
+
+
+def test_every_documented_parameter_has_a_value() -> None:
+    assert set(VALUES) == set(ChatCompletionRequest.model_fields)
+
+
+@with_port("chat")
+async def test_nothing_is_dropped_in_silence(bench: Bench) -> None:
+    bench.says(text("ok"))
+    provider = bench.open()
+    honoured, dropped, refusals = [], [], {}
+    for name, value in VALUES.items():
+        try:
+            reply = await provider.openai_chat_completion(chat(**{name: value}), Call())
+        except UnsupportedParameter as refused:
+            refusals[name] = refused
+            continue
+        if name == "stream":
+            await reply.aclose()
+        said = bench.sent.body
+        words = IN_OTHER_WORDS.get(bench.case.name, {})
+        member, expected = words.get(name, (provider.quirks.rename.get(name, name), value))
+        honoured.append(name)
+        if name not in BY_OTHER_MEANS.get(bench.case.name, ()) and said.get(member) != expected:
+            dropped.append(name)
+    assert dropped == []
+    assert [name for name, refused in refusals.items() if refused.param != name or name not in refused.message] == []
+    assert {"messages", "model", "temperature", "top_p", "stop", "stream", "tools"} <= set(honoured)
