@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 from typing import TypeAlias
 
@@ -14,7 +15,7 @@ FLUSH_EVERY_S = 0.25
 ENTRIES_MAX = 2_000
 PATH_CHARS_MAX = 512
 
-_Entry: TypeAlias = tuple[bytes, str, str, int, float, str, str | None]
+_Entry: TypeAlias = tuple[float, bytes, str, str, int, float, str, str | None]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -38,7 +39,7 @@ class AccessLog:
         principal: str,
         code: str | None,
     ) -> None:
-        self._entries.append((request_id, method, path, status, duration_s, principal, code))
+        self._entries.append((time.time(), request_id, method, path, status, duration_s, principal, code))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY_S, self.flush)
         elif len(self._entries) >= ENTRIES_MAX:
@@ -50,17 +51,16 @@ class AccessLog:
             self._timer = None
         if self._entries:
             entries, self._entries = self._entries, []
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._writer.write("\n".join([self._format(now, entry) for entry in entries]))
+            self._writer.write("\n".join([self._format(entry) for entry in entries]))
 
     def close(self) -> None:
         self.flush()
 
 
-def _json_line(now: str, entry: _Entry) -> str:
-    request_id, method, path, status, duration_s, principal, code = entry
+def _json_line(entry: _Entry) -> str:
+    at, request_id, method, path, status, duration_s, principal, code = entry
     line = {
-        "timestamp": now,
+        "timestamp": _timestamp(at),
         "level": "info",
         "logger": "llama_stack.access",
         "event": "request",
@@ -76,9 +76,13 @@ def _json_line(now: str, entry: _Entry) -> str:
     return _encode(line).decode()
 
 
-def _text_line(now: str, entry: _Entry) -> str:
-    request_id, method, path, status, duration_s, principal, code = entry
+def _text_line(entry: _Entry) -> str:
+    at, request_id, method, path, status, duration_s, principal, code = entry
     # ascii() so that no path can put control characters on somebody's terminal.
-    shown = ascii(path[:PATH_CHARS_MAX])[1:-1]
+    what = f"{method} {ascii(path[:PATH_CHARS_MAX])[1:-1]} {status} {duration_s * 1000:.1f}ms"
     note = f" {code}" if code is not None else ""
-    return f"{now} info     {method} {shown} {status} {duration_s * 1000:.1f}ms{note} {request_id.decode()} {principal}"
+    return f"{_timestamp(at)} info     {what}{note} {request_id.decode()} {principal}"
+
+
+def _timestamp(unix_s: float) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,69 @@
+"""The routes that are not on a hot path: behind FastAPI, which is imported and built when the first request needs it.
+
+Importing it and building the OpenAPI types takes a quarter of a second and 20 MB, which neither a start nor a server
+that only relays should pay for. It is done in a thread, so that requests on hot paths go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llama_stack.http.asgi import Message
+from llama_stack.http.dispatch import SCOPE_KEY, Operation
+from llama_stack.http.exchange import Exchange
+from llama_stack.http.middleware.depth import check_depth
+
+if TYPE_CHECKING:
+    from llama_stack.http.app import Services
+    from llama_stack.http.documented import DocumentedApp
+
+
+class ColdRoutes:
+    def __init__(self, services: Services, operations: Sequence[Operation]) -> None:
+        self._services = services
+        self._operations = operations
+        self._app: DocumentedApp | None = None
+        self._building: asyncio.Task[DocumentedApp] | None = None
+
+    async def __call__(self, exchange: Exchange) -> None:
+        body = await exchange.read_body()
+        if exchange.is_json:
+            check_depth(body, exchange.limits.json_depth_max)
+        app = self._app or await self.app()
+        if exchange.path == app.openapi_url:
+            await asyncio.to_thread(app.openapi)
+        scope = exchange.scope
+        scope[SCOPE_KEY] = exchange
+        try:
+            await app(scope, _Replay(body), exchange.forward_send)
+        finally:
+            exchange.route = getattr(scope.get("route"), "path", "")
+
+    async def app(self) -> DocumentedApp:
+        """Built once, however many ask at the same time and whoever of them hangs up."""
+        if self._building is None:
+            self._building = asyncio.create_task(asyncio.to_thread(self.build))
+        self._app = await asyncio.shield(self._building)
+        return self._app
+
+    def build(self) -> DocumentedApp:
+        from llama_stack.http.documented import documented_app
+
+        return documented_app(self._services, self._operations)
+
+
+class _Replay:
+    """`receive` for a body that has been read already. The client's hang-up is watched elsewhere."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    async def __call__(self) -> Message:
+        if self._body is None:
+            await asyncio.get_running_loop().create_future()
+        body, self._body = self._body, None
+        return {"type": "http.request", "body": body, "more_body": False}

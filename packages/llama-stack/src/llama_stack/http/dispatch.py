@@ -1,0 +1,47 @@
+"""Which handler answers: one dict read for exact paths, FastAPI's router for the rest.
+
+A router that tries its routes one by one costs more than all else that the server does for a chat request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pydantic import BaseModel
+
+from llama_stack.http.exchange import Exchange
+
+Handler: TypeAlias = Callable[[Exchange], Awaitable[None]]
+
+SCOPE_KEY = "llama_stack.exchange"
+"""Where an ASGI scope holds its exchange, for handlers behind FastAPI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one exact path: its handler, and what the OpenAPI document says of it.
+
+    `events` is the type of a stream's events, `media_type` that of a reply which is not JSON.
+    """
+
+    method: str
+    path: str
+    handler: Handler
+    name: str
+    summary: str
+    tag: str
+    reply: type[BaseModel] | None = None
+    request: type[BaseModel] | None = None
+    events: type[BaseModel] | None = None
+    media_type: str | None = None
+
+
+HotTable: TypeAlias = Mapping[tuple[str, str], Handler]
+
+
+def hot_table(operations: Sequence[Operation]) -> HotTable:
+    table = {(each.method, each.path): each.handler for each in operations}
+    assert len(table) == len(operations), "two operations share a method and a path"
+    return table

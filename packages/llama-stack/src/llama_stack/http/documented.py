@@ -1,0 +1,186 @@
+"""The FastAPI application: it routes what is not hot, and its OpenAPI document states all that the server has.
+
+The document comes from the types that parse requests and build replies. A hot operation has a route here too, which
+stands in the document and leads to the very same handler.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.routing import APIRoute
+from pydantic.warnings import UnsupportedFieldAttributeWarning
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from llama_stack.http import sse
+from llama_stack.http.asgi import Receive, Scope, Send
+from llama_stack.http.dispatch import SCOPE_KEY, Handler, Operation
+from llama_stack.http.parsing import invalid_body, invalid_value
+from llama_stack.http.routes.model import add_model_routes
+from llama_stack.http.routes.providers import add_provider_routes
+from llama_stack.http.routes.stored import add_stored_routes
+from llama_stack.security.public import PUBLIC_PATHS
+from llama_stack_api.errors import InvalidRequest, LlamaStackError, MethodNotAllowed, NotFound
+from llama_stack_api.openai.errors import ErrorResponse
+
+if TYPE_CHECKING:
+    from llama_stack.http.app import Services
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorResponse, "description": "The request is refused; the error says why."},
+    "5XX": {"model": ErrorResponse, "description": "The server or the model's provider failed."},
+}
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+
+EVENTS = "1XX"
+"""Under this key FastAPI is told the type of a stream's events; see `DocumentedApp.openapi`."""
+
+
+class DocumentedApp(FastAPI):
+    """FastAPI without its own error handling: errors go up to the edge, which renders all errors alike."""
+
+    def build_middleware_stack(self) -> Any:
+        return self._routed
+
+    async def _routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with AsyncExitStack() as files:
+            scope["fastapi_middleware_astack"] = files
+            try:
+                await self.router(scope, receive, send)
+            except RequestValidationError as error:
+                raise _invalid(error) from None
+            except HTTPException as error:
+                raise self._refused(error, scope) from None
+
+    def _refused(self, error: HTTPException, scope: Scope) -> LlamaStackError:
+        shown = f"{scope['method']} {scope['path'][:200]}"
+        if error.status_code == MethodNotAllowed.status:
+            allowed = ", ".join(sorted(self._methods_of(scope)))
+            return MethodNotAllowed(f"{shown} is not possible; allowed here: {allowed}.", headers={"allow": allowed})
+        if error.status_code == NotFound.status:
+            return NotFound(f"There is no route {shown}; /v1/inspect/routes lists them.", code="unknown_url")
+        return InvalidRequest(str(error.detail))
+
+    def _methods_of(self, scope: Scope) -> set[str]:
+        matching = (
+            route for route in self.routes if isinstance(route, APIRoute) and route.matches(scope)[0] != Match.NONE
+        )
+        return {method for route in matching for method in route.methods or ()}
+
+    def openapi(self) -> dict[str, Any]:
+        """The document. FastAPI knows one type per reply, so that of events travels under a status of its own."""
+        if self.openapi_schema is None:
+            with _aliases_of_bodies_allowed():
+                document = super().openapi()
+            for path, operation in ((path, each) for path, item in document["paths"].items() for each in item.values()):
+                _put_events_in_place(operation["responses"])
+                if path in PUBLIC_PATHS:
+                    operation["security"] = []
+            document["components"]["securitySchemes"] = SECURITY_SCHEMES
+            # The empty one last: whether keys are asked for is the run config's to say.
+            document["security"] = [*({name: []} for name in SECURITY_SCHEMES), {}]
+        assert self.openapi_schema is not None
+        return self.openapi_schema
+
+
+def documented_app(services: Services, operations: Sequence[Operation]) -> DocumentedApp:
+    app = DocumentedApp(
+        title="Llama Stack",
+        version=services.admin.version().version,
+        responses=ERRORS,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+        default_response_class=JSONResponse,
+    )
+    for operation in operations:
+        _document(app, operation)
+    add_model_routes(app, services.models)
+    add_stored_routes(app, services.stored)
+    add_provider_routes(app, services.admin)
+    with _aliases_of_bodies_allowed():
+        for route in app.routes:
+            if isinstance(route, APIRoute) and route.body_field is not None and not isinstance(route.app, Direct):
+                route.body_field.validate({}, loc=())
+    return app
+
+
+@contextmanager
+def _aliases_of_bodies_allowed() -> Iterator[None]:
+    """FastAPI gives the type of a body an alias, and hides pydantic's warning of it; but our types build themselves
+    later, out of its sight."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnsupportedFieldAttributeWarning)
+        yield
+
+
+class Direct:
+    """A hot operation's handler as the ASGI application of its FastAPI route."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.handler(scope[SCOPE_KEY])
+
+
+def _document(app: FastAPI, operation: Operation) -> None:
+    responses: dict[int | str, dict[str, Any]] = {}
+    if operation.events is not None:
+        responses[EVENTS] = {"model": operation.events}
+    app.add_api_route(
+        operation.path,
+        _signature(operation),
+        methods=[operation.method],
+        name=operation.name,
+        summary=operation.summary,
+        tags=[operation.tag],
+        response_model=operation.reply,
+        response_class=JSONResponse if operation.media_type is None else PlainTextResponse,
+        responses=responses,
+    )
+    route = app.routes[-1]
+    assert isinstance(route, APIRoute)
+    route.app = Direct(operation.handler)
+
+
+def _signature(operation: Operation) -> Any:
+    """What FastAPI reads the request's type from. It is never called: the route's application is the handler itself."""
+
+    async def endpoint() -> None:
+        raise AssertionError(f"{operation.name} is answered by its handler")
+
+    body = [] if operation.request is None else [_parameter(operation.request)]
+    endpoint.__signature__ = inspect.Signature(body)  # type: ignore[attr-defined]
+    return endpoint
+
+
+def _parameter(annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter("body", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+
+
+def _put_events_in_place(responses: dict[str, Any]) -> None:
+    events = responses.pop(EVENTS, None)
+    if events is not None:
+        responses["200"]["content"][sse.MEDIA_TYPE] = {"schema": events["content"]["application/json"]["schema"]}
+
+
+def _invalid(error: RequestValidationError) -> InvalidRequest:
+    errors = error.errors()
+    place = errors[0]["loc"][0]
+    inner = [{**each, "loc": each["loc"][1:]} for each in errors if each["loc"][0] == place]
+    if place == "body":
+        if inner[0]["type"] == "json_invalid":
+            return invalid_body([{**inner[0], "ctx": {"error": inner[0]["ctx"]["error"]}}], b"{")
+        return invalid_value(inner, error.body)
+    return invalid_value(inner, {each["loc"][0]: each.get("input") for each in inner if each["loc"]})

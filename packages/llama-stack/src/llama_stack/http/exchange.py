@@ -1,0 +1,294 @@
+"""One request and its reply, over ASGI and nothing else: this is the path of every chat request, so it stays thin.
+
+    read_body ── watches for the client's hang-up from here on ── send_json | send_events | send_error
+
+The task that serves the request is cancelled from outside for one of three reasons (`Stop`); whoever handles the
+request need not know them: cancellation closes generators, which cancels calls to providers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from llama_stack.http import sse
+from llama_stack.http.asgi import Message, Receive, Scope, Send
+from llama_stack.http.errors import error_headers, renderer_for
+from llama_stack.http.middleware.decompression import decompressed
+from llama_stack.http.middleware.depth import check_depth
+from llama_stack.http.middleware.provider_data import HEADER as PROVIDER_DATA
+from llama_stack.http.middleware.provider_data import provider_data
+from llama_stack_api.errors import (
+    LlamaStackError,
+    PayloadTooLarge,
+    UnsupportedMedia,
+)
+from llama_stack_api.principal import ANONYMOUS, Call, Principal
+
+if TYPE_CHECKING:
+    from llama_stack.config.server import LimitsConfig
+
+NEVER = float("inf")
+CLIENT_GONE = 499
+"""What log and metrics show for a reply that nobody waited for, after nginx."""
+
+_NOT_FORWARDED = frozenset(
+    {
+        *("authorization", "x-api-key", "cookie", PROVIDER_DATA.decode(), "proxy-authorization"),
+        *("host", "content-length", "content-type", "content-encoding", "accept-encoding", "transfer-encoding"),
+        *("connection", "keep-alive", "te", "trailer", "upgrade", "expect"),
+    }
+)
+
+
+class Stop(Enum):
+    HANG_UP = "the client hung up"
+    TIMEOUT = "a time limit was reached"
+    SHUTDOWN = "the server shuts down"
+
+
+class Stopped(Exception):
+    """The client is gone, so there is nobody to tell."""
+
+
+class ForwardHeaders(Mapping[str, str]):
+    """A request's headers as text, decoded when asked for. Those that speak to this server alone are left out."""
+
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: Mapping[bytes, bytes]) -> None:
+        self._headers = headers
+
+    def __getitem__(self, name: str) -> str:
+        if name in _NOT_FORWARDED:
+            raise KeyError(name)
+        return self._headers[name.encode("latin-1", "replace")].decode("latin-1")
+
+    def __iter__(self) -> Iterator[str]:
+        return (text for text in (name.decode("latin-1") for name in self._headers) if text not in _NOT_FORWARDED)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+class Exchange:
+    """`headers` are the request's, names in lower case; of a repeated one the last counts.
+
+    `deadline` is when the sweeper stops the exchange, in the loop's time. `status` is 0 until a reply starts.
+    """
+
+    __slots__ = (
+        "_body",
+        "_loop",
+        "_receive",
+        "_send",
+        "_watcher",
+        "deadline",
+        "error",
+        "finished",
+        "headers",
+        "limits",
+        "method",
+        "path",
+        "principal",
+        "reading",
+        "replied",
+        "request_id",
+        "route",
+        "scope",
+        "started_at",
+        "started_s",
+        "status",
+        "stop",
+        "streaming",
+        "task",
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, limits: LimitsConfig, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._loop = loop
+        self._body: bytes | None = None
+        self.limits = limits
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = b""
+        self.principal: Principal = ANONYMOUS
+        self.route = ""
+        self.task = asyncio.current_task(loop)
+        self.started_s = time.perf_counter()
+        self.started_at = loop.time()
+        self.deadline = self.started_at + limits.body_timeout_s
+        self.reading = True
+        self.replied = False
+        self.streaming = False
+        self.status = 0
+        self.finished = False
+        self.stop: Stop | None = None
+        self.error: LlamaStackError | None = None
+
+    def call(self) -> Call:
+        """What goes down with this request."""
+        headers = self.headers
+        return Call(
+            self.principal,
+            self.request_id.decode(),
+            self.deadline,
+            provider_data(headers),
+            ForwardHeaders(headers),
+        )
+
+    def stop_for(self, reason: Stop) -> None:
+        """Cancel whoever serves this request. Only the first reason counts."""
+        if self.stop is None and not self.finished and self.task is not None:
+            self.stop = reason
+            self.task.cancel()
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the body says that it is JSON."""
+        content_type = self.headers.get(b"content-type", b"")
+        media_type = content_type.partition(b";")[0].strip().lower()
+        return media_type == b"application/json" or (
+            media_type.startswith(b"application/") and media_type.endswith(b"+json")
+        )
+
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self.started_s
+
+    async def read_json(self) -> bytes:
+        """The body of a request that must be JSON. Whether it is JSON is for the parser to say."""
+        # Also keeps web pages of other origins from posting here unasked: they cannot send this type without CORS.
+        if not self.is_json:
+            raise UnsupportedMedia("The body must be JSON: send the header 'content-type: application/json'.")
+        body = await self.read_body()
+        check_depth(body, self.limits.json_depth_max)
+        return body
+
+    async def read_body(self) -> bytes:
+        """The whole body, decompressed, within the limits. From here on a hang-up cancels the request.
+
+        Read again, it is the same.
+        """
+        if self._body is not None:
+            return self._body
+        bytes_max = self.limits.body_bytes_max
+        declared = self.headers.get(b"content-length")
+        if declared is not None and int(declared) > bytes_max:
+            raise _too_large(bytes_max)
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise Stopped
+        body: bytes = message.get("body", b"")
+        if message.get("more_body"):
+            body = await self._read_on(body, bytes_max)
+        elif len(body) > bytes_max:
+            raise _too_large(bytes_max)
+        encoding = self.headers.get(b"content-encoding")
+        if encoding is not None:
+            body = decompressed(body, encoding, bytes_max)
+        self.reading = False
+        self.deadline = self.started_at + self.limits.request_timeout_s
+        self._body = body
+        self._watcher = self._loop.create_task(self._watch())
+        return body
+
+    async def send_json(self, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        await self.send_bytes(body, b"application/json", status, headers)
+
+    async def send_bytes(
+        self, body: bytes, content_type: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        length = b"%d" % len(body)
+        await self._start(status, [(b"content-type", content_type), (b"content-length", length), *headers])
+        self.replied = True
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def send_events(
+        self, blocks: AsyncGenerator[bytes, None], headers: Sequence[tuple[bytes, bytes]] = ()
+    ) -> None:
+        """Send blocks of whole events as they come. The generator is closed in any case.
+
+        An error in the middle becomes the last event, so that no client takes the stream for complete.
+        """
+        send, loop, idle_s = self._send, self._loop, self.limits.stream_idle_timeout_s
+        try:
+            # Before the head, so that the generator has begun: closing one that has not would not run its clean-up.
+            first = await anext(blocks, b"")
+            await self._start(200, [*sse.HEADERS, *headers])
+            self.streaming = True
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            self.deadline = loop.time() + idle_s
+            async for block in blocks:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                self.deadline = loop.time() + idle_s
+        finally:
+            await blocks.aclose()
+        self.replied = True
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send_error(self, error: LlamaStackError) -> None:
+        """As a reply of its own or as a stream's last event; where neither can be, the connection will break off."""
+        self.error = error
+        body = renderer_for(self.path)(error)
+        if self.status == 0:
+            await self.send_json(body, error.status, error_headers(error))
+        elif self.streaming and not self.replied:
+            self.replied = True
+            await self._send({"type": "http.response.body", "body": sse.event(body)})
+
+    async def forward_send(self, message: Message) -> None:
+        """For an ASGI application behind this exchange: its reply gets the headers that all replies have."""
+        if message["type"] == "http.response.start":
+            await self._start(message["status"], message.get("headers", ()))
+        else:
+            self.replied = not message.get("more_body", False)
+            await self._send(message)
+
+    async def _start(self, status: int, headers: Sequence[Any]) -> None:
+        self.status = status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    *headers,
+                    (b"x-request-id", self.request_id),
+                    (b"openai-processing-ms", b"%d" % (self.elapsed_s() * 1000)),
+                ],
+            }
+        )
+
+    async def _read_on(self, body: bytes, bytes_max: int) -> bytes:
+        parts, size, more = [body], len(body), True
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Stopped
+            part = message.get("body", b"")
+            parts.append(part)
+            size += len(part)
+            if size > bytes_max:
+                raise _too_large(bytes_max)
+            more = message.get("more_body", False)
+        return b"".join(parts)
+
+    async def _watch(self) -> None:
+        # ASGI reports a disconnect also once the reply is complete, so this ends with the exchange at the latest.
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self.replied:
+            self.stop_for(Stop.HANG_UP)
+
+
+def _too_large(bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(
+        f"The body is larger than {bytes_max} bytes; server.limits.body_bytes_max raises that limit."
+    )

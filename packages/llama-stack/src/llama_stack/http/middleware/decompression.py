@@ -1,0 +1,60 @@
+"""Request bodies in gzip, deflate or zstd. What they unpack to is bounded, so that a bomb stays small."""
+
+from __future__ import annotations
+
+import zlib
+
+import zstandard
+
+from llama_stack_api.errors import MalformedBody, PayloadTooLarge, UnsupportedMedia
+
+SUPPORTED = "gzip, deflate, zstd"
+ZSTD_WINDOW_BYTES_MAX = 8 * 1024 * 1024
+_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
+
+
+def decompressed(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
+    """`body` as it was before `content-encoding`. Never holds more than `bytes_max` + 1 bytes of it."""
+    name = encoding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
+    try:
+        if name == b"zstd":
+            plain = _unzstd(body, bytes_max)
+        elif name in (b"gzip", b"x-gzip", b"deflate"):
+            plain = _inflate(body, bytes_max)
+        else:
+            raise UnsupportedMedia(
+                f"The content-encoding {name.decode('latin-1')[:40]!r} is not supported; send {SUPPORTED} or none.",
+                code="unsupported_content_encoding",
+            )
+    except (zlib.error, zstandard.ZstdError, EOFError):
+        raise MalformedBody(
+            f"The body is not valid {name.decode()} data, as its content-encoding says.", code="invalid_compression"
+        ) from None
+    if len(plain) > bytes_max:
+        raise PayloadTooLarge(
+            f"The body unpacks to more than {bytes_max} bytes; server.limits.body_bytes_max raises that limit."
+        )
+    return plain
+
+
+def _inflate(body: bytes, bytes_max: int) -> bytes:
+    inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
+    plain = inflater.decompress(body, bytes_max + 1)
+    if not inflater.eof and len(plain) <= bytes_max:
+        raise EOFError
+    return plain
+
+
+def _unzstd(body: bytes, bytes_max: int) -> bytes:
+    # The window is what a frame makes its reader allocate; 8 MiB is what the format asks every reader to allow.
+    reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).stream_reader(
+        body, read_across_frames=False
+    )
+    parts: list[bytes] = []
+    size = 0
+    while size <= bytes_max and (part := reader.read(min(bytes_max + 1 - size, 1 << 20))):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts)
