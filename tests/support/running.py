@@ -37,6 +37,7 @@ class RunningServer:
             [*COMMAND, *arguments], env=dict(environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self._ready = threading.Event()
+        self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -45,6 +46,11 @@ class RunningServer:
         if not self.url:
             self.stop(signal.SIGKILL)
             raise AssertionError(f"the server did not start; it said:\n{self.said}")
+
+    def wait_said(self, text: str, timeout_s: float = START_S) -> None:
+        """Until `text` stands in the log."""
+        with self._news:
+            assert self._news.wait_for(lambda: text in self.said, timeout_s), f"{text!r} is not in:\n{self.said}"
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
         """The exit code."""
@@ -61,7 +67,7 @@ class RunningServer:
 
     @property
     def said(self) -> str:
-        return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in self.log)
+        return "\n".join(line if isinstance(line, str) else json.dumps(line) for line in list(self.log))
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """The structured log lines of one event."""
@@ -72,7 +78,9 @@ class RunningServer:
         with self.process.stdout as output:
             for text in output:
                 line = _parsed(text.rstrip("\n"))
-                self.log.append(line)
+                with self._news:
+                    self.log.append(line)
+                    self._news.notify_all()
                 if isinstance(line, dict) and line.get("event") == "serving":
                     self.url = line["url"]
                     self._ready.set()

@@ -1,0 +1,105 @@
+"""`list`, `list-apis`, `list-providers`: what can be run and configured."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from textwrap import shorten
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llama_stack.cli.failure import USAGE, Failure
+from llama_stack.cli.tables import table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from llama_stack_api.provider import Descriptor
+
+_DESCRIPTION_CHARS_MAX = 90
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def list_distributions(as_json: AsJson = False) -> None:
+    """List the distributions that `llama stack run NAME` finds: packaged ones and yours."""
+    rows = [{"name": name, "origin": origin, "path": str(path)} for name, origin, path in _distributions()]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        print(table(("NAME", "ORIGIN", "FILE"), [tuple(row.values()) for row in rows]))
+
+
+def _distributions() -> Iterator[tuple[str, str, Path]]:
+    from llama_stack.config.locate import packaged_distributions
+    from llama_stack.config.paths import llama_dir
+
+    packaged = packaged_distributions()
+    for name, path in packaged.items():
+        yield name, "packaged", path
+    own = llama_dir(os.environ) / "distributions"
+    for directory in sorted(own.iterdir()) if own.is_dir() else []:
+        name = directory.name.removeprefix("llamastack-")
+        found = [path for path in (directory / f"{name}-config.yaml", directory / "config.yaml") if path.is_file()]
+        if found and name not in packaged:
+            yield name, "yours", found[0]
+
+
+def list_apis(as_json: AsJson = False) -> None:
+    """List the APIs that a run config may name under `apis` and `providers`."""
+    from llama_stack.config.apis import PROVIDER_APIS, SERVICE_APIS
+
+    rows = [(api, "providers") for api in PROVIDER_APIS] + [(api, "the server itself") for api in SERVICE_APIS]
+    if as_json:
+        print(json.dumps([{"api": api, "implemented_by": by} for api, by in rows], indent=2))
+    else:
+        print(table(("API", "IMPLEMENTED BY"), rows))
+
+
+def list_providers(
+    api: Annotated[str | None, typer.Argument(help="Only providers of this API.")] = None, as_json: AsJson = False
+) -> None:
+    """List the provider types that can be configured, installed packages included."""
+    from llama_stack.routing.catalog import Catalog
+
+    found = Catalog().all(_api(api) if api else None)
+    if as_json:
+        print(json.dumps([_as_data(descriptor) for descriptor in found], indent=2))
+        return
+    if not found:
+        print(f"No provider of {api or 'any API'} is installed.")
+        return
+    rows = [(d.api, d.type, d.credential_env or "", _first_sentence(d.description)) for d in found]
+    print(table(("API", "TYPE", "TURNED ON BY", "DESCRIPTION"), rows))
+
+
+def _first_sentence(text: str) -> str:
+    return shorten(text.split(". ")[0].removesuffix("."), _DESCRIPTION_CHARS_MAX, placeholder=" …")
+
+
+def _api(name: str) -> Any:
+    from difflib import get_close_matches
+
+    from llama_stack.config.apis import PROVIDER_APIS
+    from llama_stack_api.api import Api
+
+    if name in PROVIDER_APIS:
+        return Api(name)
+    close = get_close_matches(name, PROVIDER_APIS, n=1)
+    remedy = f"Did you mean {close[0]!r}?" if close else f"APIs with providers: {', '.join(PROVIDER_APIS)}"
+    raise Failure(f"there is no API {name!r} with providers", remedy, exit_code=USAGE)
+
+
+def _as_data(descriptor: Descriptor) -> dict[str, Any]:
+    return {
+        "api": descriptor.api,
+        "type": descriptor.type,
+        "description": descriptor.description,
+        "turned_on_by": descriptor.credential_env,
+        "pip_packages": list(descriptor.pip_packages),
+        "sample": dict(descriptor.sample),
+        "config_schema": descriptor.config.model_json_schema(),
+        "module": descriptor.module,
+    }

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import shlex
+
+from tests.unit.cli.conftest import ConfigFile, Llama
+
+
+def test_only_what_the_configured_providers_need(llama: Llama, config_file: ConfigFile) -> None:
+    providers = {"inference": [{"provider_id": "st", "provider_type": "inline::sentence-transformers"}]}
+    result = llama("list-deps", str(config_file(providers)))
+    words = shlex.split(result.stdout)
+    assert len(result.stdout.splitlines()) == 1
+    assert any(word.startswith("sentence-transformers") for word in words)
+    assert not any(word.startswith("xllamacpp") for word in words)
+
+
+def test_a_config_of_remote_providers_needs_nothing(llama: Llama, config_file: ConfigFile) -> None:
+    providers = {"inference": [{"provider_id": "o", "provider_type": "remote::ollama"}]}
+    result = llama("list-deps", str(config_file(providers)))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Nothing beyond the server itself" in result.stderr
+
+
+def test_stores_count_too(llama: Llama, config_file: ConfigFile) -> None:
+    backends = {
+        "kv_default": {"type": "kv_redis"},
+        "sql_default": {"type": "sql_postgres", "user": "u"},
+    }
+    result = llama("list-deps", str(config_file(storage={"backends": backends})))
+    assert shlex.split(result.stdout) == ["llama-stack[postgres]", "llama-stack[redis]"]
+
+
+def test_providers_instead_of_a_config_and_uv(llama: Llama) -> None:
+    result = llama("list-deps", "--providers", "inference=sentence-transformers", "--format", "uv")
+    assert result.stdout.startswith("uv pip install ")
+
+
+def test_an_unknown_type_warns_and_the_rest_is_listed(llama: Llama, config_file: ConfigFile) -> None:
+    providers = {
+        "inference": [
+            {"provider_id": "x", "provider_type": "remote::unheard-of"},
+            {"provider_id": "st", "provider_type": "inline::sentence-transformers"},
+        ]
+    }
+    result = llama("list-deps", str(config_file(providers)))
+    assert result.exit_code == 0
+    assert "Warning: " in result.stderr
+    assert "sentence-transformers" in result.stdout
