@@ -15,7 +15,7 @@ from llama_stack.net.client import NetClient, NetReply
 from llama_stack.net.config import NetworkConfig, TimeoutConfig
 from llama_stack.providers._shared.gguf_source import EMBEDDED, HUB_PREFIX
 from llama_stack.providers._shared.llama_cpp_child import Launch
-from llama_stack.providers._shared.llama_cpp_places import Places
+from llama_stack.providers._shared.llama_cpp_places import Places, Turns
 from llama_stack.providers._shared.llama_cpp_process import ModelProcess, socket_path
 from llama_stack.providers._shared.llama_cpp_settings import GGUFModel, LlamaCppConfig
 from llama_stack.providers._shared.llama_cpp_status import Status
@@ -25,8 +25,8 @@ from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedStream
 
 ERROR_BODY_BYTES_MAX = 64 * 1024
-SPARE_HTTP_THREADS = 4
-"""For what is asked beside requests, so that a full queue cannot hide the template's abilities."""
+SPARE_HTTP_THREADS = 8
+"""For what is asked beside requests, and for requests whose client has gone while their prompt is read."""
 SPECIAL_TOKENS_MAX = 8
 _QUEUE_RETRY_AFTER_S = 1.0
 # A connection of its own for each request: llama.cpp drops idle ones after five seconds, and a request that was sent
@@ -69,11 +69,13 @@ class LocalModel:
         home.chmod(0o700)
         socket = socket_path(home)
         places = settings.parallel + settings.queue_max
-        launch = _launch(settings, config, socket, home / "status.json", places + SPARE_HTTP_THREADS)
+        launch = _launch(settings, config, socket, home / "status.json", 2 * settings.parallel + SPARE_HTTP_THREADS)
         self._process = ModelProcess(
             launch, home, restarts_max=config.restarts_max, log_bytes_max=config.log_bytes_max
         )
         self._places = Places(home / "places", places)
+        self._turns = Turns(home / "turns", settings.parallel)
+        self._request_timeout_s = config.request_timeout_s
         network = NetworkConfig(timeout=TimeoutConfig(read=config.request_timeout_s), connections_max=places + 1)
         self._http = NetClient(network, name=provider, unix_socket=str(socket))
         self._abilities: dict[str, Any] | None = None
@@ -85,8 +87,8 @@ class LocalModel:
     def start(self) -> None:
         self._process.start()
 
-    def place(self) -> Callable[[], None]:
-        """Take a place in the queue. Returns what gives it back; `Overloaded` if the queue is full."""
+    async def enter(self, call: Call) -> Callable[[], None]:
+        """Stand in the queue until it is this request's turn. Returns what ends it; `Overloaded` if it is full."""
         give_back = self._places.take()
         if give_back is None:
             raise Overloaded(
@@ -94,7 +96,28 @@ class LocalModel:
                 f"{self.settings.queue_max} waiting; raise queue_max (or parallel) of the provider to take more.",
                 retry_after_s=_QUEUE_RETRY_AFTER_S,
             )
-        return give_back
+        try:
+            async with asyncio.timeout_at(self._give_up_at(call)):
+                end_turn = await self._turns.take()
+        except BaseException as error:
+            give_back()
+            if isinstance(error, TimeoutError):
+                raise Overloaded(
+                    f"Model '{self.settings.id}' had no free slot in time; raise parallel or request_timeout_s of the "
+                    "provider.",
+                    retry_after_s=_QUEUE_RETRY_AFTER_S,
+                ) from None
+            raise
+
+        def leave() -> None:
+            end_turn()
+            give_back()
+
+        return leave
+
+    def _give_up_at(self, call: Call) -> float:
+        latest = asyncio.get_running_loop().time() + self._request_timeout_s
+        return latest if call.deadline is None else min(latest, call.deadline)
 
     async def _ready(self, call: Call) -> None:
         wait_s, setting = self._startup_timeout_s, "startup_timeout_s"
@@ -160,6 +183,7 @@ class LocalModel:
     async def close(self) -> None:
         await self._http.aclose()
         self._places.close()
+        self._turns.close()
         await self._process.close()
 
 

@@ -6,10 +6,14 @@ process keeps count for the others.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+_LOOK_EVERY_S = 0.02
 
 
 class Places:
@@ -59,3 +63,32 @@ class Places:
             returned = True
 
         return give_back
+
+
+class Turns:
+    """`count` requests at a time, over all processes; the others wait here, in order of arrival within one process.
+
+    They wait here and not in llama.cpp because it would not notice that a waiting client has gone.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._places = Places(path, count)
+        self._line = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    async def take(self) -> Callable[[], None]:
+        """Wait for a turn. Returns what ends it."""
+        async with self._line:
+            while (give_back := self._places.take()) is None:
+                self._freed.clear()
+                # Only the first in line looks, and only for what another process gives back.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._freed.wait(), _LOOK_EVERY_S)
+        return lambda: self._end(give_back)
+
+    def close(self) -> None:
+        self._places.close()
+
+    def _end(self, give_back: Callable[[], None]) -> None:
+        give_back()
+        self._freed.set()

@@ -120,7 +120,7 @@ class LlamaCpp:
             raise UnsupportedParameter(f"Model '{params.model}' has one length of vector only.", param="dimensions")
         inputs = params.input if isinstance(params.input, list) else [params.input]
         body = {"input": params.input, "encoding_format": params.encoding_format or "float"}
-        give_back = model.place()
+        leave = await model.enter(call)
         try:
             for index, one in enumerate(inputs):
                 if isinstance(one, str):
@@ -128,7 +128,7 @@ class LlamaCpp:
             reply = await model.post("/v1/embeddings", body, call)
             return EncodedReply(await reply.read(), EmbeddingsResponse)
         finally:
-            give_back()
+            leave()
 
     def _model(self, name: str, kind: ModelType) -> LocalModel:
         model = self._models.get(name)
@@ -146,11 +146,11 @@ class LlamaCpp:
     async def _stream(self, model: LocalModel, path: str, body: dict[str, Any], call: Call) -> EncodedStream:
         from llama_stack.providers._shared.llama_cpp_model import PlacedStream
 
-        give_back = model.place()
+        leave = await model.enter(call)
         try:
-            return PlacedStream(await model.post(path, body, call), give_back, model.doubt)
+            return PlacedStream(await model.post(path, body, call), leave, model.doubt)
         except BaseException:
-            give_back()
+            leave()
             raise
 
     async def _gather(
