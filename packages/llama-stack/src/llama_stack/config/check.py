@@ -18,6 +18,7 @@ def check_config(config: RunConfig) -> Iterator[Problem]:
     yield from _stores(config)
     yield from _models(config)
     yield from _safety(config)
+    yield from _external(config)
 
 
 def _apis(config: RunConfig) -> Iterator[Problem]:
@@ -108,3 +109,14 @@ def _safety(config: RunConfig) -> Iterator[Problem]:
             ("safety", "default_shield_id"),
             remedy=f"Registered: {', '.join(shields)}",
         )
+
+
+def _external(config: RunConfig) -> Iterator[Problem]:
+    for name in ("external_providers_dir", "external_apis_dir"):
+        if getattr(config, name) is not None:
+            yield Problem(
+                "is not read yet",
+                (name,),
+                remedy="Name the package of an external provider by `module:` on its provider entry",
+                severity=Severity.NOTICE,
+            )

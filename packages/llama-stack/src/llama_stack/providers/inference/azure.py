@@ -39,6 +39,7 @@ class AzureConfig(OpenAICompatibleConfig):
     data_keys={"azure_api_key": "api_key", "azure_api_base": "base_url"},
 )
 class Azure(OpenAICompatible):
+    serves_unlisted_models = True  # a deployment is called what its owner likes, and the list has models
     quirks = Quirks(
         key_header="api-key",
         key_prefix="",

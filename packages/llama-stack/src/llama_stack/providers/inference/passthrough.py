@@ -56,6 +56,7 @@ class PassthroughConfig(OpenAICompatibleConfig):
     data_keys={"passthrough_api_key": "api_key", "passthrough_url": "base_url"},
 )
 class Passthrough(OpenAICompatible):
+    serves_unlisted_models = True  # what the other side offers is its own affair
     quirks = Quirks(key_required=False)
 
     def __init__(self, config: PassthroughConfig, context: ProviderContext) -> None:
