@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := packages/llama-stack-api/pyproject.toml packages/llama-stack/pyproject.toml
 PACKAGES := -e packages/llama-stack-api -e packages/llama-stack
 
-.PHONY: run install install-test test test-durability test-agents bench check lock clean
+.PHONY: docs run install install-test test test-durability test-agents bench check lock clean
 
 run: install
 	$(BIN)/llama stack run $(ARGS)
@@ -40,6 +40,10 @@ check: install-test
 	$(BIN)/vulture
 	cd packages/llama-stack-api && ../../$(BIN)/deptry src
 	cd packages/llama-stack && ../../$(BIN)/deptry src
+
+# What docs/ says of providers is read off their descriptors.
+docs: install-test
+	$(BIN)/python docs/generate.py
 
 bench: install-test
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -61,8 +61,10 @@ def test_every_remote_inference_provider_is_in_the_starter_as_its_descriptor_sho
     configs = {entry["provider_type"]: entry.get("config", {}) for entry in written}
     descriptors = list(_remote_descriptors())
     assert descriptors
+    ids = {entry["provider_type"]: entry["provider_id"] for entry in written}
     for descriptor in descriptors:
         assert configs[descriptor.type].items() >= descriptor.sample.items(), descriptor.type
+        assert ids[descriptor.type].startswith(f"${{env.{descriptor.turned_on_by}:+"), descriptor.type
 
 
 def test_starter_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:

@@ -104,7 +104,15 @@ def test_a_tilde_that_substitution_brings_in_is_the_home_directory(text: str, re
 
 @pytest.mark.parametrize(
     ("text", "malformed"),
-    [("${env.A}", False), ("${env.a}", True), ("${env.A:-x}", True), ("${env.A", True), ("${env.A} ${env.b}", True)],
+    [
+        ("${env.A}", False),
+        ("${env.a}", True),
+        ("${env.A:-x}", True),
+        ("${env.A", True),
+        ("${env.A} ${env.b}", True),
+        ("${env.A:=${env.B}}", True),
+        ("${env.A:=$}", False),
+    ],
 )
 def test_malformed_references_are_noticed(text: str, malformed: bool) -> None:
     assert has_malformed_reference(text) is malformed

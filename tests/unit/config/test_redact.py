@@ -65,6 +65,7 @@ def test_secrets_are_found_wherever_they_stand() -> None:
         "credentials": {"user": "s3cret", "list": ["s3cret"]},
         "url": "redis://user:s3cret@host:6379/0",
         "endpoint": "https://host/v1?api-version=1&api-key=s3cret&token=s3cret#x",
+        "google": "https://host/v1beta?key=s3cret&alt=sse",
         "model": Sample(),
         "token": 12345,
     }
@@ -72,6 +73,7 @@ def test_secrets_are_found_wherever_they_stand() -> None:
     assert "s3cret" not in repr(shown)
     assert shown["url"] == f"redis://user:{REDACTED}@host:6379/0"
     assert shown["endpoint"] == f"https://host/v1?api-version=1&api-key={REDACTED}&token={REDACTED}#x"
+    assert shown["google"] == f"https://host/v1beta?key={REDACTED}&alt=sse"
     assert shown["model"] == {"name": "n", "pin": REDACTED, "empty": None}
     assert shown["token"] == REDACTED
 

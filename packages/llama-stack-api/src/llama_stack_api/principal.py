@@ -34,8 +34,9 @@ SYSTEM = Principal(id="system")
 class Call:
     """What goes with every call down to a provider.
 
-    `deadline` is a time of the running event loop's clock (`loop.time()`), or None for no limit. Whoever sets it cancels the
-    call when it is over; whoever is called reads it to plan (a retry that would come too late) and need not watch it.
+    `deadline` is a time of the running event loop's clock (`loop.time()`), or None for no limit. Whoever sets it
+    cancels the call when it is over; whoever is called reads it to plan (a retry that would come too late) and need
+    not watch it.
     `provider_data` holds the secrets of `X-LlamaStack-Provider-Data`, by their key (`openai_api_key`); they override
     configured ones for this call and must never be logged or stored.
     `forward_headers` are request headers that a provider may be configured to pass on (lower-case names).

@@ -72,7 +72,7 @@ class Descriptor:
     """What the server knows of a provider type without opening it.
 
     `sample` is the `config` that the starter distribution and the docs show, with `${env…}` in it.
-    `credential_env` is the variable whose presence turns the provider on in the starter; None: it needs no key.
+    `turned_on_by` is the environment variable that turns the provider on in the starter; None: it is always on.
     `data_keys` maps a key of `X-LlamaStack-Provider-Data` to the config field that it overrides for one call.
     `pip_packages` are requirements beyond the server's own; `list-deps` prints them.
     """
@@ -83,7 +83,7 @@ class Descriptor:
     config: ConfigClass
     create: Callable[[Any, ProviderContext], Any]
     sample: Mapping[str, Any] = field(default_factory=dict)
-    credential_env: str | None = None
+    turned_on_by: str | None = None
     data_keys: Mapping[str, str] = field(default_factory=dict)
     pip_packages: tuple[str, ...] = ()
     api_dependencies: tuple[Api, ...] = ()
@@ -107,7 +107,7 @@ def provider(
     description: str,
     config: ConfigClass,
     sample: Mapping[str, Any] | None = None,
-    credential_env: str | None = None,
+    turned_on_by: str | None = None,
     data_keys: Mapping[str, str] | None = None,
     pip_packages: tuple[str, ...] = (),
     api_dependencies: tuple[Api, ...] = (),
@@ -125,7 +125,7 @@ def provider(
             config=config,
             create=cls,
             sample=dict(sample or {}),
-            credential_env=credential_env,
+            turned_on_by=turned_on_by,
             data_keys=dict(data_keys or {}),
             pip_packages=pip_packages,
             api_dependencies=api_dependencies,

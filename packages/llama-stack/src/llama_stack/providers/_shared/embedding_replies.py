@@ -20,9 +20,7 @@ SERVED = frozenset({"model", "input", "encoding_format", "dimensions", "user"})
 
 def texts_of(params: EmbeddingsRequest, *, dimension: int) -> list[str]:
     """The texts to embed. Refuses by name what a model of one length of vector and its own tokenizer cannot honour."""
-    for name in params.model_fields_set | (params.model_extra or {}).keys():
-        if name not in SERVED:
-            raise UnsupportedParameter(f"Model '{params.model}' does not support '{name}'.", param=name)
+    refuse_unknown(params)
     if params.dimensions not in (None, dimension):
         raise UnsupportedParameter(
             f"Model '{params.model}' makes vectors of {dimension} numbers, and cutting them short would spoil them; "
@@ -42,6 +40,13 @@ def texts_of(params: EmbeddingsRequest, *, dimension: int) -> list[str]:
             raise InvalidRequest("'input' must not be an empty text.", param="input")
         checked.append(text)
     return checked
+
+
+def refuse_unknown(params: EmbeddingsRequest) -> None:
+    """`UnsupportedParameter` for a parameter that no embedder here has."""
+    for name in params.model_fields_set:
+        if name not in SERVED:
+            raise UnsupportedParameter(f"Model '{params.model}' does not support '{name}'.", param=name)
 
 
 def reply_of(

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from llama_stack.dialects.openai.errors import error_of_reply
+from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.quirks import NO_QUIRKS, Quirks
 from llama_stack_api.errors import (
@@ -38,6 +38,7 @@ R = TypeVar("R", bound=BaseModel)
 
 ERROR_BODY_BYTES_MAX = 64 * 1024
 HEALTH_TIMEOUT_S = 5.0
+SECRET_CHARS_MIN = 8
 _JSON = "application/json"
 _CONTEXT_KEYS = ("context_length", "context_window", "max_model_len", "max_context_length")
 """How the listings call a model's context length in tokens."""
@@ -239,7 +240,7 @@ class Upstream:
     async def decoded(self, reply: HttpReply) -> Any:
         try:
             return msgspec.json.decode(await reply.read())
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise ProviderError(f"Provider '{self.name}' answered with something that is not JSON.") from None
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
@@ -247,10 +248,16 @@ class Upstream:
             body = await reply.read(ERROR_BODY_BYTES_MAX)
         except ProviderError:
             body = b""
-        key = sent.get(self.quirks.key_header, "").removeprefix(self.quirks.key_prefix)
-        if key:
-            body = body.replace(key.encode(), b"***")  # some upstreams repeat the key that they were sent
+        for secret in self._secrets_in(sent):
+            body = body.replace(secret.encode(), b"***")  # some upstreams repeat the key that they were sent
         return error_of_reply(reply.status, reply.headers, body, self.name)
+
+    def _secrets_in(self, sent: Mapping[str, str]) -> list[str]:
+        """The key, and what else a header held that is long enough to be secret."""
+        configured = self.config.network.headers.values() if self.config.network else ()
+        others = [*sent.values(), *(value.get_secret_value() for value in configured)]
+        key = sent.get(self.quirks.key_header, "").removeprefix(self.quirks.key_prefix)
+        return [*([key] if key else []), *(o for o in others if len(o) >= SECRET_CHARS_MIN and o != _JSON)]
 
     async def _complete(
         self, path: str, params: ChatCompletionRequest | CompletionRequest, model: type[R], call: Call

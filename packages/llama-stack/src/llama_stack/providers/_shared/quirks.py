@@ -87,6 +87,7 @@ ENGINES_IGNORE: Mapping[str, tuple[Any, ...]] = {
     "function_call": (),
     "functions": (),
     "modalities": (["text"],),
+    "moderation": (),
     "web_search_options": (),
 }
 """What the open inference engines read over without a word, and so must be refused ahead of them."""

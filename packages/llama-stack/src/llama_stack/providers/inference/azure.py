@@ -35,7 +35,7 @@ class AzureConfig(OpenAICompatibleConfig):
         "api_key": "${env.AZURE_API_KEY:=}",
         "api_version": "${env.AZURE_API_VERSION:=}",
     },
-    credential_env="AZURE_API_KEY",
+    turned_on_by="AZURE_API_KEY",
     data_keys={"azure_api_key": "api_key", "azure_api_base": "base_url"},
 )
 class Azure(OpenAICompatible):

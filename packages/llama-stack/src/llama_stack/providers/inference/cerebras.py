@@ -21,7 +21,7 @@ class CerebrasConfig(OpenAICompatibleConfig):
         "base_url": "${env.CEREBRAS_BASE_URL:=https://api.cerebras.ai/v1}",
         "api_key": "${env.CEREBRAS_API_KEY:=}",
     },
-    credential_env="CEREBRAS_API_KEY",
+    turned_on_by="CEREBRAS_API_KEY",
     data_keys={"cerebras_api_key": "api_key"},
 )
 class Cerebras(ChatUpstream, CompletionUpstream):

@@ -29,7 +29,7 @@ class DatabricksConfig(OpenAICompatibleConfig):
     description="Databricks Model Serving: the ready chat, completion and embedding endpoints of a workspace.",
     config=DatabricksConfig,
     sample={"base_url": "${env.DATABRICKS_HOST:=}", "api_key": "${env.DATABRICKS_TOKEN:=}"},
-    credential_env="DATABRICKS_TOKEN",
+    turned_on_by="DATABRICKS_HOST",
     data_keys={"databricks_api_token": "api_key"},
 )
 class Databricks(OpenAICompatible):

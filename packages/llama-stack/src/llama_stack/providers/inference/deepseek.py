@@ -32,7 +32,7 @@ def _refuse_schemas(body: dict[str, Any]) -> None:
         "base_url": "${env.DEEPSEEK_BASE_URL:=https://api.deepseek.com/v1}",
         "api_key": "${env.DEEPSEEK_API_KEY:=}",
     },
-    credential_env="DEEPSEEK_API_KEY",
+    turned_on_by="DEEPSEEK_API_KEY",
     data_keys={"deepseek_api_key": "api_key"},
 )
 class DeepSeek(ChatUpstream):

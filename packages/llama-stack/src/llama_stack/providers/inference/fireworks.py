@@ -23,7 +23,7 @@ class FireworksConfig(OpenAICompatibleConfig):
         "base_url": "${env.FIREWORKS_BASE_URL:=https://api.fireworks.ai/inference/v1}",
         "api_key": "${env.FIREWORKS_API_KEY:=}",
     },
-    credential_env="FIREWORKS_API_KEY",
+    turned_on_by="FIREWORKS_API_KEY",
     data_keys={"fireworks_api_key": "api_key"},
 )
 class Fireworks(OpenAICompatible, RerankUpstream):

@@ -27,7 +27,7 @@ def _refuse_names(body: dict[str, Any]) -> None:
     description="Groq: fast chat with open models.",
     config=GroqConfig,
     sample={"base_url": "${env.GROQ_BASE_URL:=https://api.groq.com/openai/v1}", "api_key": "${env.GROQ_API_KEY:=}"},
-    credential_env="GROQ_API_KEY",
+    turned_on_by="GROQ_API_KEY",
     data_keys={"groq_api_key": "api_key"},
 )
 class Groq(ChatUpstream):

@@ -115,7 +115,10 @@ class LlamaCpp:
         return EncodedReply(msgspec.json.encode(_one(replies, answers)), Completion)
 
     async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EncodedReply[EmbeddingsResponse]:
+        from llama_stack.providers._shared.embedding_replies import refuse_unknown
+
         model = self._model(params.model, ModelType.embedding)
+        refuse_unknown(params)
         if params.dimensions not in (None, model.settings.embedding_dimension):
             raise UnsupportedParameter(f"Model '{params.model}' has one length of vector only.", param="dimensions")
         inputs = params.input if isinstance(params.input, list) else [params.input]

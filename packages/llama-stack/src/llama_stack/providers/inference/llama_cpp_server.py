@@ -26,6 +26,7 @@ class LlamaCppServerConfig(OpenAICompatibleConfig):
         "base_url": "${env.LLAMA_CPP_SERVER_URL:=http://localhost:8080/v1}",
         "api_key": "${env.LLAMA_CPP_SERVER_API_KEY:=}",
     },
+    turned_on_by="LLAMA_CPP_SERVER_URL",
     data_keys={"llama_cpp_server_api_key": "api_key", "llama_cpp_server_url": "base_url"},
 )
 class LlamaCppServer(OpenAICompatible, RerankUpstream):

@@ -26,7 +26,7 @@ class LlamaOpenAICompatConfig(OpenAICompatibleConfig):
         "base_url": "${env.LLAMA_API_BASE_URL:=https://api.llama.com/compat/v1}",
         "api_key": "${env.LLAMA_API_KEY:=}",
     },
-    credential_env="LLAMA_API_KEY",
+    turned_on_by="LLAMA_API_KEY",
     data_keys={"llama_api_key": "api_key"},
 )
 class LlamaOpenAICompat(ChatUpstream):

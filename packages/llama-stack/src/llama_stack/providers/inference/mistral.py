@@ -19,7 +19,7 @@ class MistralConfig(OpenAICompatibleConfig):
     description="Mistral's models: chat and embeddings.",
     config=MistralConfig,
     sample={"base_url": "${env.MISTRAL_BASE_URL:=https://api.mistral.ai/v1}", "api_key": "${env.MISTRAL_API_KEY:=}"},
-    credential_env="MISTRAL_API_KEY",
+    turned_on_by="MISTRAL_API_KEY",
     data_keys={"mistral_api_key": "api_key"},
 )
 class Mistral(ChatUpstream, EmbeddingsUpstream):

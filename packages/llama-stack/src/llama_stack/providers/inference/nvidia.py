@@ -41,7 +41,7 @@ class NVIDIAConfig(OpenAICompatibleConfig):
         "base_url": "${env.NVIDIA_BASE_URL:=https://integrate.api.nvidia.com/v1}",
         "api_key": "${env.NVIDIA_API_KEY:=}",
     },
-    credential_env="NVIDIA_API_KEY",
+    turned_on_by="NVIDIA_API_KEY",
     data_keys={"nvidia_api_key": "api_key"},
 )
 class NVIDIA(OpenAICompatible, RerankUpstream):

@@ -38,6 +38,7 @@ def _choose_tools(body: dict[str, Any]) -> None:
     description="Models on an Ollama server: chat, completions and embeddings. What it has pulled is what it serves.",
     config=OllamaConfig,
     sample={"base_url": "${env.OLLAMA_URL:=http://localhost:11434/v1}"},
+    turned_on_by="OLLAMA_URL",
     data_keys={"ollama_api_key": "api_key"},
 )
 class Ollama(OpenAICompatible):

@@ -19,7 +19,7 @@ class OpenAIConfig(OpenAICompatibleConfig):
     "network.headers (OpenAI-Organization, OpenAI-Project).",
     config=OpenAIConfig,
     sample={"base_url": "${env.OPENAI_BASE_URL:=https://api.openai.com/v1}", "api_key": "${env.OPENAI_API_KEY:=}"},
-    credential_env="OPENAI_API_KEY",
+    turned_on_by="OPENAI_API_KEY",
     data_keys={"openai_api_key": "api_key"},
 )
 class OpenAI(OpenAICompatible):

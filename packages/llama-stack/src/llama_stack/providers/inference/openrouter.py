@@ -23,7 +23,7 @@ class OpenRouterConfig(OpenAICompatibleConfig):
         "base_url": "${env.OPENROUTER_BASE_URL:=https://openrouter.ai/api/v1}",
         "api_key": "${env.OPENROUTER_API_KEY:=}",
     },
-    credential_env="OPENROUTER_API_KEY",
+    turned_on_by="OPENROUTER_API_KEY",
     data_keys={"openrouter_api_key": "api_key"},
 )
 class OpenRouter(OpenAICompatible):

@@ -53,6 +53,7 @@ class PassthroughConfig(OpenAICompatibleConfig):
     "forwarded as headers.",
     config=PassthroughConfig,
     sample={"base_url": "${env.PASSTHROUGH_URL:=}", "api_key": "${env.PASSTHROUGH_API_KEY:=}"},
+    turned_on_by="PASSTHROUGH_URL",
     data_keys={"passthrough_api_key": "api_key", "passthrough_url": "base_url"},
 )
 class Passthrough(OpenAICompatible):

@@ -19,7 +19,7 @@ class RunPodConfig(OpenAICompatibleConfig):
     description="A serverless endpoint at RunPod that runs vLLM: chat, completions and embeddings.",
     config=RunPodConfig,
     sample={"base_url": "${env.RUNPOD_URL:=}", "api_key": "${env.RUNPOD_API_TOKEN:=}"},
-    credential_env="RUNPOD_API_TOKEN",
+    turned_on_by="RUNPOD_URL",
     data_keys={"runpod_api_token": "api_key"},
 )
 class RunPod(OpenAICompatible):

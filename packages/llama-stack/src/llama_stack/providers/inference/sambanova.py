@@ -21,7 +21,7 @@ class SambaNovaConfig(OpenAICompatibleConfig):
         "base_url": "${env.SAMBANOVA_URL:=https://api.sambanova.ai/v1}",
         "api_key": "${env.SAMBANOVA_API_KEY:=}",
     },
-    credential_env="SAMBANOVA_API_KEY",
+    turned_on_by="SAMBANOVA_API_KEY",
     data_keys={"sambanova_api_key": "api_key"},
 )
 class SambaNova(ChatUpstream, EmbeddingsUpstream):

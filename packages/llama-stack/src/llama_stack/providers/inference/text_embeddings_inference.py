@@ -26,6 +26,7 @@ class TextEmbeddingsInferenceConfig(OpenAICompatibleConfig):
     description="A server of Hugging Face's Text Embeddings Inference: embeddings or rerank, as its one model allows.",
     config=TextEmbeddingsInferenceConfig,
     sample={"base_url": "${env.TEI_URL:=http://localhost:8080/v1}", "api_key": "${env.TEI_API_KEY:=}"},
+    turned_on_by="TEI_URL",
     data_keys={"tei_api_key": "api_key", "tei_url": "base_url"},
 )
 class TextEmbeddingsInference(EmbeddingsUpstream, RerankUpstream):

@@ -31,7 +31,7 @@ class TogetherConfig(OpenAICompatibleConfig):
         "base_url": "${env.TOGETHER_BASE_URL:=https://api.together.xyz/v1}",
         "api_key": "${env.TOGETHER_API_KEY:=}",
     },
-    credential_env="TOGETHER_API_KEY",
+    turned_on_by="TOGETHER_API_KEY",
     data_keys={"together_api_key": "api_key"},
 )
 class Together(OpenAICompatible, RerankUpstream):

@@ -26,6 +26,7 @@ class VLLMConfig(OpenAICompatibleConfig):
     "does not say what a model is for: register embedding and rerank models.",
     config=VLLMConfig,
     sample={"base_url": "${env.VLLM_URL:=}", "api_key": "${env.VLLM_API_TOKEN:=}"},
+    turned_on_by="VLLM_URL",
     data_keys={"vllm_api_token": "api_key", "vllm_url": "base_url"},
 )
 class VLLM(OpenAICompatible, RerankUpstream):

@@ -15,6 +15,7 @@ import msgspec
 from pydantic import SecretStr
 
 from llama_stack.dialects.openai import sse
+from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.openai_compatible import ChatUpstream, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import Quirks
 from llama_stack.providers._shared.reranking import RerankUpstream
@@ -76,7 +77,7 @@ def _reshape(body: dict[str, Any]) -> None:
         "api_key": "${env.WATSONX_API_KEY:=}",
         "project_id": "${env.WATSONX_PROJECT_ID:=}",
     },
-    credential_env="WATSONX_API_KEY",
+    turned_on_by="WATSONX_API_KEY",
     data_keys={"watsonx_api_key": "api_key", "watsonx_project_id": "project_id"},
 )
 class Watsonx(ChatUpstream, RerankUpstream):
@@ -253,7 +254,7 @@ class _ChatStream(EncodedStream):
             return sse.encode(payload) if payload else b""
         try:
             chunk = msgspec.json.decode(payload, type=dict[str, Any])
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise ProviderStreamBroken(f"Provider '{self._provider}' sent an event that is not JSON.") from None
         return sse.encode(msgspec.json.encode(_completed(chunk, "chat.completion.chunk", self._model)))
 

@@ -169,7 +169,10 @@ class CompletionStore:
         model: str | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> Page[StoredCompletion]:
-        """By time of creation; those with all pairs of `metadata`. A page is stable under what is stored meanwhile."""
+        """In the order in which they were stored, whatever `created` says: upstreams count whole seconds, if at all.
+
+        Those with all pairs of `metadata`. A page is stable under what is stored meanwhile.
+        """
         _check_limit(limit)
         check_metadata(metadata or {})
         query = sa.select(*_RECORD).where(*_OWNED)
@@ -179,7 +182,7 @@ class CompletionStore:
             query = query.where(self._database.json_has(TABLE.c.metadata, key, value))
         if after is not None:
             query = query.where(await self._beyond(principal, after, order))
-        keys = (TABLE.c.created, TABLE.c.id)
+        keys = (TABLE.c.stored_at, TABLE.c.id)
         query = query.order_by(*(keys if order == "asc" else (key.desc() for key in keys))).limit(limit + 1)
         rows = await self._database.read(query, _owned(principal))
         return Page([_record(row) for row in rows[:limit]], has_more=len(rows) > limit)
@@ -216,10 +219,10 @@ class CompletionStore:
         return len(written.rows)
 
     async def _beyond(self, principal: Principal, after: str, order: Order) -> sa.ColumnElement[bool]:
-        rows = await self._database.read(sa.select(TABLE.c.created).where(*_THIS), _this(principal, after))
+        rows = await self._database.read(sa.select(TABLE.c.stored_at).where(*_THIS), _this(principal, after))
         if not rows:
             raise InvalidRequest(f"there is no stored chat completion {after!r} to list after", param="after")
-        place = sa.tuple_(TABLE.c.created, TABLE.c.id)
+        place = sa.tuple_(TABLE.c.stored_at, TABLE.c.id)
         cursor = sa.tuple_(sa.literal(rows[0][0]), sa.literal(after))
         return place > cursor if order == "asc" else place < cursor
 

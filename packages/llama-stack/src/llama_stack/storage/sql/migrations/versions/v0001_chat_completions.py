@@ -22,5 +22,5 @@ def upgrade() -> None:
         sa.Column("completion", sa.Text, nullable=False),
         sa.Column("messages", sa.Text, nullable=False),
     )
-    op.create_index("ls_chat_completions_by_created", "ls_chat_completions", ["tenant", "owner", "created", "id"])
+    op.create_index("ls_chat_completions_by_owner", "ls_chat_completions", ["tenant", "owner", "stored_at", "id"])
     op.create_index("ls_chat_completions_by_stored_at", "ls_chat_completions", ["stored_at"])
