@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,11 +112,11 @@ def operation_properties(document: Json, method: str, path: str) -> dict[str, Pr
     return found
 
 
-def shortfalls(document: Json) -> list[str]:
+def shortfalls(document: Json, stated: Iterable[Wanted] | None = None) -> list[str]:
     """What the contract states and the document does not: absent, of another type, or lacking values."""
     have: dict[tuple[str, str], dict[str, Property]] = {}
     missing = []
-    for want in wanted():
+    for want in wanted() if stated is None else stated:
         key = (want.method, want.path)
         if key not in have:
             have[key] = operation_properties(document, *key)

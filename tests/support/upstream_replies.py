@@ -24,6 +24,9 @@ CREATED = 1_700_000_000
 UsageHabit: TypeAlias = Literal["asked", "always", "last_choice", "x_groq", "never"]
 RankShape: TypeAlias = Literal["results", "tei", "nvidia"]
 
+DIMENSIONS_MAX = 10_000
+"""Of a vector, whatever a request asks for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tool:
@@ -99,8 +102,12 @@ class _Chat:
 
     def whole(self) -> dict[str, Any]:
         choices = [
-            {"index": index, "message": self._message(), "logprobs": self._logprobs(self.say.split),
-             "finish_reason": self.say.reason}
+            {
+                "index": index,
+                "message": self._message(),
+                "logprobs": self._logprobs(self.say.split),
+                "finish_reason": self.say.reason,
+            }
             for index in range(self.n)
         ]
         head = self._head("chat.completion") | {"choices": choices} | dict(self.say.extra)
@@ -119,8 +126,13 @@ class _Chat:
             yield self._head("chat.completion.chunk") | {"choices": [], "usage": self.say.token_usage(self.n)}
 
     def _head(self, kind: str) -> dict[str, Any]:
-        head = {"id": self.say.id, "object": kind, "created": CREATED,
-                "model": self.body.get("model", "upstream-model"), "system_fingerprint": "fp_upstream"}
+        head = {
+            "id": self.say.id,
+            "object": kind,
+            "created": CREATED,
+            "model": self.body.get("model", "upstream-model"),
+            "system_fingerprint": "fp_upstream",
+        }
         return {name: value for name, value in head.items() if name not in self.say.omit}
 
     def _message(self) -> dict[str, Any]:
@@ -142,13 +154,25 @@ class _Chat:
         if self.say.refusal:
             yield {"refusal": self.say.refusal}, None
         for index, tool in enumerate(self.say.tools):
-            yield {"tool_calls": [{"index": index, "id": tool.id, "type": "function",
-                                   "function": {"name": tool.name, "arguments": ""}}]}, None
+            yield (
+                {
+                    "tool_calls": [
+                        {
+                            "index": index,
+                            "id": tool.id,
+                            "type": "function",
+                            "function": {"name": tool.name, "arguments": ""},
+                        }
+                    ]
+                },
+                None,
+            )
             for at in range(0, len(tool.text), 5):
                 yield {"tool_calls": [{"index": index, "function": {"arguments": tool.text[at : at + 5]}}]}, None
 
-    def _chunk(self, index: int, delta: dict[str, Any], *, finish: str | None = None,
-               logprobs: Any = None) -> dict[str, Any]:
+    def _chunk(
+        self, index: int, delta: dict[str, Any], *, finish: str | None = None, logprobs: Any = None
+    ) -> dict[str, Any]:
         choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
         return self._head("chat.completion.chunk") | {"choices": [choice]} | dict(self.say.extra)
 
@@ -195,8 +219,12 @@ class _Legacy:
             yield self._head() | {"choices": [], "usage": self.say.token_usage(self.n)}
 
     def _head(self) -> dict[str, Any]:
-        return {"id": "cmpl-upstream-1", "object": "text_completion", "created": CREATED,
-                "model": self.body.get("model", "upstream-model")}
+        return {
+            "id": "cmpl-upstream-1",
+            "object": "text_completion",
+            "created": CREATED,
+            "model": self.body.get("model", "upstream-model"),
+        }
 
     def _choice(self, index: int, piece: str, reason: str | None) -> dict[str, Any]:
         return {"index": index, "text": piece, "logprobs": None, "finish_reason": reason}
@@ -224,7 +252,7 @@ class embeddings:  # noqa: N801 - reads as a verb in a script
         if request.path.endswith("/embed"):
             return self.wire.json([self.vector(item) for item in _inputs(body["inputs"])])
         inputs = _inputs(body["input"])
-        dimension = int(body.get("dimensions") or self.dimension)
+        dimension = min(int(body.get("dimensions") or self.dimension), DIMENSIONS_MAX)
         vectors = [self.vector(item, dimension) for item in inputs]
         shown = [_base64(v) for v in vectors] if body.get("encoding_format") == "base64" else vectors
         data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(shown)]
@@ -271,14 +299,15 @@ class ranking:  # noqa: N801 - reads as a verb in a script
 def _overlaps(body: Mapping[str, Any]) -> list[float]:
     words = set(str(body["query"]).lower().split())
     documents = body.get("documents") or body.get("texts") or ()
-    return [len(words & set(str(document).lower().split())) / len(words) for document in documents]
+    return [len(words & set(str(document).lower().split())) / max(1, len(words)) for document in documents]
 
 
 def models(*entries: str | Mapping[str, Any], bare: bool = False, key: str = "data") -> Answer:
     """A listing: ids, or entries with the provider's own fields. `bare`: a list without an envelope (Together)."""
     listed = [
-        {"id": entry, "object": "model", "created": CREATED, "owned_by": "upstream"} if isinstance(entry, str) else
-        dict(entry)
+        {"id": entry, "object": "model", "created": CREATED, "owned_by": "upstream"}
+        if isinstance(entry, str)
+        else dict(entry)
         for entry in entries
     ]
     return Wire().json(listed if bare else {"object": "list", key: listed})

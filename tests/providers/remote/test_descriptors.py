@@ -29,8 +29,8 @@ def test_descriptor_can_be_shown(case: Case, descriptors: Mapping[str, Descripto
     assert len(found.description) > 20
     assert set(found.sample) <= set(found.config.model_fields)
     assert set(found.data_keys.values()) <= set(found.config.model_fields)
-    if found.credential_env is not None:
-        assert any(found.credential_env in value for value in found.sample.values())
+    if found.turned_on_by is not None:
+        assert any(found.turned_on_by in value for value in found.sample.values())
 
 
 @every

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import json
 import logging
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack_api.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -29,7 +31,7 @@ from llama_stack_api.openai.embeddings import EmbeddingsRequest
 from llama_stack_api.principal import SYSTEM_CALL, Call
 from tests.providers.remote.bench import Bench, chat, chunks_of, relayed, with_port
 from tests.providers.remote.cases import CASES, KEY, Case
-from tests.support.upstream import Reply, context_too_long, embeddings, error, rate_limited, text
+from tests.support.upstream import Answer, Reply, context_too_long, embeddings, error, rate_limited, text
 
 pytestmark = pytest.mark.anyio
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -117,6 +119,25 @@ async def test_an_upstream_that_is_not_there(bench: Bench) -> None:
     health = await provider.health()
     assert health.status == "Error"
     assert "could not be reached" in (health.message or "")
+
+
+@every
+async def test_a_redirect_is_an_error_and_not_followed(bench: Bench) -> None:
+    for status in (301, 307):
+        raised = await failure(bench, Answer(status, {"Location": f"{bench.up.url}/elsewhere"}))
+        assert isinstance(raised, ProviderError)
+        assert raised.upstream_status == status
+        assert f"redirect (HTTP {status})" in raised.message
+    assert all(request.path != "/elsewhere" for request in bench.up.requests)
+
+
+@every
+async def test_configured_headers_never_show(bench: Bench) -> None:
+    network = {"headers": {"X-Gateway": "gw-secret-1234"}}
+    reply = error(400, "Your gateway token gw-secret-1234 is bad.", shape=bench.case.error_shape)
+    raised = await failure(bench, reply, network=network)
+    assert "Your gateway token *** is bad." in raised.message
+    assert bench.up.last.headers["x-gateway"] == "gw-secret-1234"
 
 
 @every
@@ -303,6 +324,41 @@ async def test_connections_are_used_again(bench: Bench) -> None:
         await chunks_of(provider)
         await provider.openai_chat_completion(chat(), Call())
     assert bench.up.connections - before == 1
+
+
+async def whole(provider: Any, params: Any) -> bytes:
+    reply = await provider.openai_chat_completion(params, Call())
+    return relay_reply(reply.body, provider="mine", model="m")[0]
+
+
+@with_port("chat")
+async def test_a_key_in_an_error_that_came_as_a_success_never_shows(bench: Bench) -> None:
+    said = json.dumps({"error": {"message": f"Your key {KEY} is bad."}}).encode()
+    bench.up.always(Answer(200, {"Content-Type": "application/json"}, [said]), on=bench.case.paths["chat"])
+    for stream in (False, True):
+        with pytest.raises(LlamaStackError) as raised:
+            await whole(bench.open(), chat(stream=stream))
+        if bench.case.name != "watsonx":  # which sends a token, never the key
+            assert "***" in raised.value.message
+            assert KEY not in raised.value.message
+
+
+LISTS_IN_OPENAIS_WAY = ("openai", "vllm", "groq", "together", "passthrough", "azure")
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in LISTS_IN_OPENAIS_WAY], ids=lambda c: c.name)
+async def test_a_listing_without_a_list_is_an_error_and_an_empty_one_is_not(bench: Bench) -> None:
+    def listed(value: Any) -> Answer:
+        return Answer(200, {"Content-Type": "application/json"}, [json.dumps(value).encode()])
+
+    for rubbish in ({}, {"error": "busy"}, {"data": "x"}, {"data": {"id": "m"}}, "x", 5, None):
+        bench.up.always(listed(rubbish), on="/models")
+        with pytest.raises(ProviderError, match="not a list of models"):
+            await bench.open().list_models(SYSTEM_CALL)
+    nothing: tuple[Any, ...] = ({"object": "list", "data": None}, {"data": []})
+    for empty in (*nothing, {"data": [{"id": ""}, {"id": "x" * 513}, {}, 7]}):
+        bench.up.always(listed(empty), on="/models")
+        assert await bench.open().list_models(SYSTEM_CALL) == []
 
 
 @every

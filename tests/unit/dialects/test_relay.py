@@ -114,7 +114,7 @@ def test_an_error_event_is_the_error_that_it_says() -> None:
 
 def test_a_foreign_model_id_with_spaces_and_escapes_is_renamed() -> None:
     relay = new_relay()
-    out = run(relay, [b'data: {"model": "llama3.2:3b", "choices": []}\n\n' + sse.DONE])
+    out = run(relay, [b'data: {"model": "llama3.2:3b", "choices": [{"index": 0}]}\n\n' + sse.DONE])
     assert events(out)[0]["model"] == OUR_MODEL
 
 
@@ -124,3 +124,19 @@ def test_an_endless_event_is_refused() -> None:
         assert splitter.feed(b"data: 1234567890") == b""
     with pytest.raises(ValueError, match="larger than 100"):
         splitter.feed(b"x" * 30)
+
+
+def test_without_done_every_answer_that_was_asked_for_must_have_finished() -> None:
+    relay = StreamRelay(provider="up", model=OUR_MODEL, keep_usage=False, choices=2)
+    with pytest.raises(ProviderStreamBroken):
+        run(relay, [wire(chunk("a"), chunk(finish="stop"), done=False)])
+
+
+def test_secrets_are_taken_out_of_what_the_upstream_says() -> None:
+    relay = StreamRelay(
+        provider="up", model=OUR_MODEL, keep_usage=False, mask=lambda text: text.replace("sk-secret", "***")
+    )
+    with pytest.raises(ProviderError) as caught:
+        relay.feed(b'data: {"error": {"message": "no quota for sk-secret"}}\n\n')
+    assert "***" in caught.value.message
+    assert "sk-secret" not in str(caught.value)

@@ -4,9 +4,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
-from llama_stack.routing.entries import Listed
-from llama_stack.routing.listings import VALUE_BYTES_MAX, Listing, ListingStore, decode, encode
+from llama_stack.routing.entries import Listed, RoutedProvider
+from llama_stack.routing.listings import LISTED_MAX, VALUE_BYTES_MAX, Listing, ListingStore, decode, encode
+from llama_stack.routing.request_listings import RequestListings
+from llama_stack_api.principal import Call
 from tests.unit.routing.parts import memory_kv
 
 json_values: st.SearchStrategy[Any] = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=10)
@@ -63,3 +66,15 @@ async def test_the_store_counts_versions_and_survives_rubbish() -> None:
     assert await store.load("ollama") == Listing(listing.resources, 5.0)
     await kv.set("listing/ollama", json.dumps({"other": "format"}).encode())
     assert await store.load("ollama") is None
+
+
+@pytest.mark.anyio
+async def test_what_a_callers_key_lists_is_bounded() -> None:
+    async def everything(call: Call) -> list[Listed]:
+        return [Listed(f"m{number}", "llm") for number in range(LISTED_MAX + 1)]
+
+    provider = RoutedProvider("p", object(), list_resources=everything, data_keys=frozenset({"key"}))
+    listings = RequestListings()
+    call = Call(provider_data={"key": SecretStr("k")})
+    assert await listings.find(provider, f"m{LISTED_MAX - 1}", call) is not None
+    assert await listings.find(provider, f"m{LISTED_MAX}", call) is None

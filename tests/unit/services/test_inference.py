@@ -179,7 +179,7 @@ async def test_a_stream_is_metered_and_shows_usage_only_where_asked(tmp_path: Pa
         house = House(up, tmp_path)
         async with house as router:
             up.reply(text("Hello there", wire=Wire(split_bytes=7)), on="/chat/completions")
-            options = {"stream_options": {"include_usage": True}} if keep_usage else {}
+            options: dict[str, Any] = {"stream_options": {"include_usage": True}} if keep_usage else {}
             chunks = await collect(await router.openai_chat_completion(request(stream=True, **options), CALL))
         assert content(chunks) == "Hello there"
         assert {chunk["model"] for chunk in chunks} == {"up/upstream-model"}
@@ -287,6 +287,7 @@ async def test_what_is_refused_is_named(tmp_path: Path) -> None:
         with pytest.raises(NotImplementedByProvider):
             await router.openai_embeddings(EmbeddingsRequest(model="typed/vectors", input="x"), CALL)
         for field, value in (("tool_choice", "auto"), ("top_logprobs", 2), ("stream_options", {"include_usage": True})):
+            contradicted: dict[str, Any] = {field: value}
             with pytest.raises(InvalidRequest) as contradiction:
-                await router.openai_chat_completion(request(**{field: value}), CALL)
+                await router.openai_chat_completion(request(**contradicted), CALL)
             assert contradiction.value.param == field

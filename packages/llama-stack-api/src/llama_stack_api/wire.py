@@ -39,3 +39,7 @@ class EncodedStream(ABC):
 
     @abstractmethod
     async def aclose(self) -> None: ...
+
+    def masked(self, text: str) -> str:
+        """Words of the upstream about an error, without the secrets that were sent to it with the call."""
+        return text

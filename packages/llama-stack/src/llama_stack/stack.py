@@ -211,7 +211,8 @@ class _Builder:
 
 
 def _http_client(provider_id: str, network: BaseModel | None) -> HttpClient:
-    assert network is None or isinstance(network, NetworkConfig)
+    if network is not None and not isinstance(network, NetworkConfig):
+        network = NetworkConfig.model_validate(network.model_dump())  # of a package that has only llama-stack-api
     return NetClient(network, name=provider_id)
 
 

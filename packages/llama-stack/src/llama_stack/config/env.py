@@ -76,5 +76,6 @@ def expand_text(text: str, environ: Mapping[str, str], home: Path) -> Scalar:
 
 
 def has_malformed_reference(text: str) -> bool:
-    """True if `${env.` occurs where it is no reference: a lower-case name, a missing brace, `:-` for `:=`."""
-    return _MARKER in _REFERENCE.sub("", text)
+    """True if `${env.` occurs where it is no reference: a lower-case name, a missing brace, `:-` for `:=`, a reference
+    within the default of another."""
+    return _MARKER in _REFERENCE.sub(lambda match: match[3] or "", text)

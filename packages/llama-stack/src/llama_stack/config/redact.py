@@ -29,6 +29,8 @@ _SECRET_WORDS = frozenset(
 )
 _SECRET_PAIRS = frozenset({("api", "key"), ("access", "key"), ("private", "key"), ("account", "key")})
 _HARMLESS_ENDS = frozenset({"url", "uri", "endpoint", "file", "path", "env", "id", "type"})
+_SECRET_PARAMETERS = frozenset({"key", "sig", "signature", "auth", "code"})
+"""Names that are harmless as settings, and in a URL mostly are what opens it."""
 _HEADER_MAPS = frozenset({"headers", "extra_headers", "default_headers"})
 _URL_PASSWORD = re.compile(r"(://[^/?#\s:@]*:)[^/?#\s]*@")
 _URL_PARAMETER = re.compile(r"([?&])([^=&?#\s]{1,64})=([^&#\s]+)")
@@ -57,7 +59,8 @@ def redact(value: Any) -> Any:
 
 def _redact_urls(text: str) -> str:
     def parameter(match: re.Match[str]) -> str:
-        return f"{match[1]}{match[2]}={REDACTED}" if names_secret(match[2]) else match[0]
+        secret = match[2].lower() in _SECRET_PARAMETERS or names_secret(match[2])
+        return f"{match[1]}{match[2]}={REDACTED}" if secret else match[0]
 
     return _URL_PARAMETER.sub(parameter, _URL_PASSWORD.sub(rf"\1{REDACTED}@", text))
 

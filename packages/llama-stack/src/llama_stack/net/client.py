@@ -92,8 +92,8 @@ class NetClient:
         deadline: float | None = None,
     ) -> NetReply:
         session = self._session or self._open()
-        target = self._urls.get(url) or self._remember(url)
         try:
+            target = self._urls.get(url) or self._remember(url)
             if deadline is None:
                 response = await self._request(session, method, target, headers, body)
             else:
@@ -103,7 +103,7 @@ class NetClient:
             raise ProviderUnreachable(f"Provider '{self._name}' could not be reached: connecting timed out.") from None
         except TimeoutError:
             raise ProviderTimeout(f"Provider '{self._name}' did not answer in time.") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ProviderUnreachable(f"Provider '{self._name}' could not be reached: {_reason(error)}.") from None
         return NetReply(response, self._name, self._network.reply_bytes_max)
 
@@ -162,10 +162,16 @@ def _reason(error: BaseException) -> str:
             return "its host name does not resolve"
         case aiohttp.ClientProxyConnectionError():
             return "the proxy refused the connection"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answered with HTTP {error.status}"
+        case aiohttp.ClientResponseError():
+            return "it did not answer in HTTP"
         case aiohttp.ServerDisconnectedError():
             return "it closed the connection"
         case aiohttp.ClientPayloadError():
             return "the transfer ended before its announced length"
+        case ValueError() | aiohttp.NonHttpUrlClientError():
+            return "its address, or a header for it, is not valid"
         case OSError() if error.errno:
             # Not `strerror`: asyncio puts the address into it.
             return os.strerror(error.errno).lower()

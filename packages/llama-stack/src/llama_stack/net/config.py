@@ -50,7 +50,8 @@ class TimeoutConfig(BaseModel):
 
 
 class NetworkConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", defer_build=True)
+    # Proxies and headers may hold credentials, which an error must not repeat.
+    model_config = ConfigDict(extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     tls: TLSConfig | None = None
     proxy: ProxyConfig | None = None

@@ -18,7 +18,6 @@ from importlib.metadata import EntryPoint
 from types import ModuleType
 
 from llama_stack.routing.errors import ProviderModuleInvalid, ProviderTypeUnknown
-from llama_stack.routing.legacy_provider import legacy_descriptors
 from llama_stack_api.api import Api
 from llama_stack_api.provider import ENTRY_POINT_GROUP, Descriptor
 
@@ -97,6 +96,8 @@ class Catalog:
 
     def _in_named_module(self, reference: str, provider_type: str) -> list[Descriptor]:
         """The types that `module:` brings. A package's own `provider` submodule is looked at first."""
+        from llama_stack.routing.legacy_provider import legacy_descriptors  # only who names a module pays for it
+
         name = re.split(r"[\s=<>!~\[;@]", reference.strip(), maxsplit=1)[0].replace("-", "_")
         if not re.fullmatch(r"\w+(\.\w+)*", name):
             raise ProviderModuleInvalid(

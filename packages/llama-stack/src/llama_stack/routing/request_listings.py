@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 
 from llama_stack.routing.entries import Listed, RoutedProvider
+from llama_stack.routing.listings import LISTED_MAX
 from llama_stack_api.errors import ProviderTimeout
 from llama_stack_api.principal import Call
 
@@ -55,7 +56,7 @@ class RequestListings:
         return known.get(resource_id)
 
     def _remember(self, digest: bytes, listed: Sequence[Listed]) -> _Known:
-        known = {found.id: found for found in listed}
+        known = {found.id: found for found in listed[:LISTED_MAX]}
         self._known[digest] = (self._clock() + self._ttl_s, known)
         self._known.move_to_end(digest)
         while len(self._known) > self._remembered_max:

@@ -82,3 +82,5 @@ async def _reported(provider: ReportsHealth) -> HealthResponse:
         return HealthResponse(status=HealthStatus.ERROR, message=f"no answer within {HEALTH_TIMEOUT_S:g} seconds")
     except LlamaStackError as error:
         return HealthResponse(status=HealthStatus.ERROR, message=error.message)
+    except Exception as error:  # noqa: BLE001 - a provider's own code; whatever it raises, the others are listed
+        return HealthResponse(status=HealthStatus.ERROR, message=f"its health check failed ({type(error).__name__})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 
 from llama_stack.dialects.openai.accumulate import accumulate
@@ -9,6 +11,9 @@ from llama_stack.storage.sql.completions import CompletionStore, check_metadata
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.openai.stored import ListChatCompletionsParams, ListMessagesParams, UpdateChatCompletionRequest
 from llama_stack_api.principal import Call
+
+ON_LOOP_BYTES_MAX = 128 * 1024
+"""A longer stream is put together in a thread: it takes milliseconds, for which no other request should wait."""
 
 
 class StoredCompletions:
@@ -24,7 +29,11 @@ class StoredCompletions:
         await self._save(request, completion, call)
 
     async def record_stream(self, request: ChatCompletionRequest, events: bytes, call: Call) -> None:
-        await self._save(request, msgspec.json.encode(accumulate(events)), call)
+        if len(events) > ON_LOOP_BYTES_MAX:
+            completion = await asyncio.to_thread(_accumulated, events)
+        else:
+            completion = _accumulated(events)
+        await self._save(request, completion, call)
 
     async def list_completions(self, params: ListChatCompletionsParams, call: Call) -> bytes:
         page = await self._store.list(
@@ -57,6 +66,10 @@ class StoredCompletions:
         messages = bytes(msgspec.json.decode(dumped, type=_Messages).messages)
         model = msgspec.json.decode(completion, type=_Model).model
         await self._store.save(call.principal, completion, messages, model=model, metadata=request.metadata)
+
+
+def _accumulated(events: bytes) -> bytes:
+    return msgspec.json.encode(accumulate(events))
 
 
 class _Messages(msgspec.Struct):

@@ -6,13 +6,12 @@ here, once, so that everything after this point is the same for all.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
-
-from pydantic import BaseModel
 
 from llama_stack.dialects.openai.encode import encode_reply, encode_stream
 from llama_stack.dialects.openai.relay import StreamRelay
@@ -20,7 +19,13 @@ from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack.dialects.openai.usage import Usage
 from llama_stack.routing.attempts import Attempts
 from llama_stack.routing.table import Entry, RoutingTable, Target
-from llama_stack_api.errors import InvalidRequest, LlamaStackError, NotImplementedByProvider, UnsupportedParameter
+from llama_stack.services.streams import OpenStream, Recorder, close, ended, first_block, recorded
+from llama_stack_api.errors import (
+    InvalidRequest,
+    LlamaStackError,
+    NotImplementedByProvider,
+    UnsupportedParameter,
+)
 from llama_stack_api.native.rerank import RerankRequest
 from llama_stack_api.openai.chat import ChatCompletionRequest, StreamOptions
 from llama_stack_api.openai.completions import CompletionRequest
@@ -32,12 +37,16 @@ from llama_stack_api.wire import EncodedReply, EncodedStream
 Params: TypeAlias = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
 Streamed: TypeAlias = ChatCompletionRequest | CompletionRequest
 
+STORED_BYTES_MAX = 64 * 1024 * 1024
+"""The longest stream that is stored: it is held in memory until its end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
     """A reply and who gave it. `body` is the whole JSON, or blocks of whole server-sent events up to `[DONE]`.
 
-    A generator raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once.
+    A generator raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once, also
+    before anything was read from it.
     """
 
     body: bytes | AsyncGenerator[bytes, None]
@@ -58,22 +67,6 @@ class InferenceMetrics(Protocol):
     ) -> None: ...
 
 
-class Recorder(Protocol):
-    """Where completions with `store: true` go."""
-
-    def check(self, request: ChatCompletionRequest) -> None:
-        """`InvalidRequest` if the request could not be recorded: known before the model is asked."""
-        ...
-
-    async def record(self, request: ChatCompletionRequest, completion: bytes, call: Call) -> None:
-        """`completion` is a chat completion as JSON."""
-        ...
-
-    async def record_stream(self, request: ChatCompletionRequest, events: bytes, call: Call) -> None:
-        """`events` is a whole stream of its chunks."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Operation:
     api: str
@@ -88,19 +81,8 @@ _EMBEDDINGS = _Operation("embeddings", "openai_embeddings", ModelType.embedding,
 _RERANK = _Operation("rerank", "rerank", ModelType.rerank, "reranking")
 
 
-@dataclass(slots=True)
-class _OpenStream:
-    """A stream whose first block is here, and with it the certainty that this provider answers."""
-
-    first: bytes
-    source: AsyncIterator[bytes]
-    reply: EncodedStream | AsyncIterator[BaseModel]
-    relay: StreamRelay
-    first_byte_s: float
-
-
 class InferenceRouter:
-    """`table` says who serves a model, `attempts` how often whom to try."""
+    """`table` says who serves a model, `attempts` how often whom to try. Requests are left as they are given."""
 
     def __init__(
         self,
@@ -109,14 +91,17 @@ class InferenceRouter:
         attempts: Attempts,
         metrics: InferenceMetrics,
         recorder: Recorder | None = None,
+        stored_bytes_max: int = STORED_BYTES_MAX,
     ) -> None:
         self._table = table
         self._attempts = attempts
         self._metrics = metrics
         self._recorder = recorder
+        self._stored_bytes_max = stored_bytes_max
 
     async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served:
         _check_chat(params)
+        params = params.model_copy()
         recorder = self._recorder_for(params)
         if params.stream:
             return await self._stream(_CHAT, params, call, recorder)
@@ -128,15 +113,17 @@ class InferenceRouter:
 
     async def openai_completion(self, params: CompletionRequest, call: Call) -> Served:
         _check_stream_options(params)
+        params = params.model_copy()
         if params.stream:
             return await self._stream(_COMPLETION, params, call, None)
         return await self._whole(_COMPLETION, params, call)
 
     async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> Served:
-        return await self._whole(_EMBEDDINGS, params, call)
+        return await self._whole(_EMBEDDINGS, params.model_copy(), call)
 
     async def rerank(self, params: RerankRequest, call: Call) -> Served:
         started = time.perf_counter()
+        params = params.model_copy()
         entry = await self._entry(params.model, _RERANK, call)
 
         async def attempt(target: Target) -> bytes:
@@ -172,46 +159,58 @@ class InferenceRouter:
                 asked.model_copy(update={"include_usage": True}) if asked else StreamOptions(include_usage=True)
             )
 
-        async def attempt(target: Target) -> _OpenStream:
+        choices = (params.n or 1) * (_prompts(params) if isinstance(params, CompletionRequest) else 1)
+
+        async def attempt(target: Target) -> OpenStream:
             reply = await _method(target, operation)(_for_target(params, target), call)
             source = reply.__aiter__() if isinstance(reply, EncodedStream) else encode_stream(reply)
             relay = StreamRelay(
-                provider=target.provider_id, model=entry.identifier, keep_usage=keep_usage, identifier=identifier
+                provider=target.provider_id,
+                model=entry.identifier,
+                keep_usage=keep_usage,
+                identifier=identifier,
+                choices=choices,
+                mask=reply.masked if isinstance(reply, EncodedStream) else str,
             )
             try:
-                first = await _first_block(source, relay)
+                first = await first_block(source, relay)
             except BaseException:
-                await _close(reply, source)
+                await close(reply, source)
                 raise
-            return _OpenStream(first, source, reply, relay, time.perf_counter() - started)
+            return OpenStream(first, source, reply, relay, time.perf_counter() - started)
 
         stream, target = await self._run(operation, entry, call, attempt, started)
         blocks = self._blocks(operation, entry, target, stream, started)
         if recorder is not None:
             assert isinstance(params, ChatCompletionRequest)
-            blocks = _recorded(blocks, stream.relay, recorder, params, call)
+            blocks = recorded(blocks, stream.relay, recorder, params, call, self._stored_bytes_max)
+        # Closing a generator that has not begun would not run its clean-up.
+        await anext(blocks)
         return Served(blocks, target.provider_id, entry.identifier)
 
     async def _blocks(
-        self, operation: _Operation, entry: Entry, target: Target, stream: _OpenStream, started: float
+        self, operation: _Operation, entry: Entry, target: Target, stream: OpenStream, started: float
     ) -> AsyncGenerator[bytes, None]:
-        relay, outcome = stream.relay, "cancelled"
-        feed = relay.feed
+        """The first block is empty: it is taken before the stream is handed out."""
+        relay, outcome = stream.relay, "ok"
+        feed, in_one = relay.feed, relay.done
         try:
+            yield b""
             yield stream.first
-            async for data in stream.source:
-                if block := feed(data):
-                    yield block
+            if not in_one:
+                async for data in stream.source:
+                    if block := feed(data):
+                        yield block
+                    if relay.done:
+                        break
             if block := relay.finish():
                 yield block
-            outcome = "ok"
-        except LlamaStackError as error:
-            outcome = _outcome(error)
+            await ended(stream.source)
+        except BaseException as error:
+            outcome = "ok" if relay.done else _outcome(error)
             raise
         finally:
-            await _close(stream.reply, stream.source)
-            if relay.done and outcome == "cancelled":
-                outcome = "ok"
+            await close(stream.reply, stream.source)
             self._done(operation, entry, target, outcome, started, stream.first_byte_s, relay.usage)
 
     async def _entry(self, model: str, operation: _Operation, call: Call) -> Entry:
@@ -234,7 +233,7 @@ class InferenceRouter:
     ) -> tuple[Any, Target]:
         try:
             return await self._attempts.run(entry, call, attempt)
-        except LlamaStackError as error:
+        except BaseException as error:
             self._done(operation, entry, entry.targets[0], _outcome(error), started, None, None)
             raise
 
@@ -279,9 +278,11 @@ def new_completion_id() -> str:
     return f"chatcmpl-{secrets.token_urlsafe(24)}"
 
 
-def _outcome(error: LlamaStackError) -> str:
+def _outcome(error: BaseException) -> str:
     """The error as a label: of its class, since a code may be any text that an upstream sent."""
-    return type(error).default_code or error.type
+    if isinstance(error, LlamaStackError):
+        return type(error).default_code or error.type
+    return "cancelled" if isinstance(error, asyncio.CancelledError | GeneratorExit) else "internal_error"
 
 
 def _method(target: Target, operation: _Operation) -> Callable[[Any, Call], Awaitable[Any]]:
@@ -294,45 +295,16 @@ def _method(target: Target, operation: _Operation) -> Callable[[Any, Call], Awai
     return method
 
 
+def _prompts(params: CompletionRequest) -> int:
+    """How many prompts a completion continues: a list of token ids is one, a list of texts or of such lists many."""
+    prompt = params.prompt
+    return len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+
+
 def _for_target(params: Params, target: Target) -> Params:
-    """The request under the provider's own model id. The router owns the request, and targets are tried in turn."""
+    """The request under the provider's own model id. It is the router's copy, and targets are tried in turn."""
     params.model = target.provider_resource_id
     return params
-
-
-async def _first_block(source: AsyncIterator[bytes], relay: StreamRelay) -> bytes:
-    async for data in source:
-        if block := relay.feed(data):
-            return block
-    return relay.finish()
-
-
-async def _close(reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIterator[bytes]) -> None:
-    for part in (source, reply):
-        close = getattr(part, "aclose", None)
-        if close is not None:
-            await close()
-
-
-async def _recorded(
-    blocks: AsyncGenerator[bytes, None],
-    relay: StreamRelay,
-    recorder: Recorder,
-    params: ChatCompletionRequest,
-    call: Call,
-) -> AsyncGenerator[bytes, None]:
-    """Whoever has seen `[DONE]` can get the completion: it is stored before its last block goes out."""
-    events: list[bytes] = []
-    recorded = False
-    try:
-        async for block in blocks:
-            events.append(block)
-            if relay.done and not recorded:
-                recorded = True
-                await recorder.record_stream(params, b"".join(events), call)
-            yield block
-    finally:
-        await blocks.aclose()
 
 
 def _check_chat(params: ChatCompletionRequest) -> None:

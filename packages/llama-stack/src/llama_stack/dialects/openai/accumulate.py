@@ -1,4 +1,8 @@
-"""The completion that a stream of chunks amounts to, for storing it."""
+"""The completion that a stream of chunks amounts to, for storing it.
+
+Every stream that the relay lets pass amounts to one: what a chunk has of a kind that the contract does not know is kept
+where it can be, and read over where it cannot.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,11 @@ def accumulate(stream: bytes) -> dict[str, Any]:
         if not data or data == b"[DONE]":
             continue
         chunk = msgspec.json.decode(data)
-        for choice in chunk.pop("choices", ()):
+        for choice in chunk.pop("choices", None) or ():
             _add_choice(choices, choice)
         chunk.pop("object", None)
         completion.update((key, value) for key, value in chunk.items() if value is not None)
-    completion["choices"] = [choices[index] for index in sorted(choices)]
+    completion["choices"] = [_whole_choice(choices[index]) for index in sorted(choices)]
     return completion
 
 
@@ -33,34 +37,43 @@ def _add_choice(choices: dict[int, dict[str, Any]], part: dict[str, Any]) -> Non
     index = part.get("index", 0)
     empty = {"role": "assistant", "content": None, "refusal": None}
     choice = choices.setdefault(index, {"index": index, "message": empty, "logprobs": None, "finish_reason": None})
-    _merge(choice["message"], part.get("delta") or {})
-    if part.get("finish_reason") is not None:
+    delta, logprobs = part.get("delta"), part.get("logprobs")
+    if isinstance(delta, dict):
+        _merge_calls(choice["message"], delta.pop("tool_calls", None))
+        _merge(choice["message"], delta)
+    if part.get("finish_reason"):
         choice["finish_reason"] = part["finish_reason"]
-    if logprobs := part.get("logprobs"):
+    if isinstance(logprobs, dict):
         choice["logprobs"] = choice["logprobs"] or {}
         for key, tokens in logprobs.items():
-            choice["logprobs"][key] = [*(choice["logprobs"].get(key) or ()), *(tokens or ())]
+            choice["logprobs"].setdefault(key, []).extend(tokens if isinstance(tokens, list) else ())
+
+
+def _whole_choice(choice: dict[str, Any]) -> dict[str, Any]:
+    calls = choice["message"].pop("tool_calls", None)
+    if calls:
+        choice["message"]["tool_calls"] = [calls[place] for place in sorted(calls)]
+    return choice
 
 
 def _merge(whole: dict[str, Any], delta: dict[str, Any]) -> None:
     for key, value in delta.items():
-        if value is None:
-            continue
         held = whole.get(key)
         if isinstance(value, str) and isinstance(held, str) and key in _APPENDED:
             whole[key] = held + value
         elif isinstance(value, dict) and isinstance(held, dict):
             _merge(held, value)
-        elif isinstance(value, list) and key == "tool_calls":
-            _merge_calls(whole.setdefault(key, []), value)
-        else:
+        elif value is not None and not (value == "" and held):
+            # Some servers repeat a name or an id as "" in every later piece.
             whole[key] = value
 
 
-def _merge_calls(calls: list[dict[str, Any]], deltas: list[dict[str, Any]]) -> None:
+def _merge_calls(message: dict[str, Any], deltas: Any) -> None:
     """Tool calls come in pieces that name their place in the list by `index`; a stored call has none."""
+    if not isinstance(deltas, list):
+        return
+    calls: dict[int, dict[str, Any]] = message.setdefault("tool_calls", {})
     for delta in deltas:
-        place = delta.get("index", len(calls))
-        while len(calls) <= place:
-            calls.append({})
-        _merge(calls[place], {key: value for key, value in delta.items() if key != "index"})
+        if isinstance(delta, dict):
+            place = delta.pop("index", None)
+            _merge(calls.setdefault(place if isinstance(place, int) else max(calls, default=-1) + 1, {}), delta)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +28,8 @@ from llama_stack_api.errors import (
 )
 
 MESSAGE_CHARS_MAX = 1000
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no JSON, no UTF-8, or nested beyond all reason."""
 _CODES: dict[str, type[InvalidRequest]] = {
     "context_length_exceeded": ContextLengthExceeded,
     "exceed_context_size_error": ContextLengthExceeded,
@@ -46,15 +48,23 @@ _CONTEXT_WORDS = (
 
 def error_of_reply(status: int, headers: Mapping[str, str], body: bytes, provider: str) -> LlamaStackError:
     """The error that a reply amounts to. Shapes of the body: OpenAI's, `detail`, `message`, text, HTML."""
+    if 300 <= status < 400:
+        # Followed, it would take the request, key and all, to wherever the upstream likes.
+        return ProviderError(
+            f"Provider '{provider}' answered with a redirect (HTTP {status}), which is not followed. "
+            "Check its base_url in the run config.",
+            upstream_status=status,
+        )
     said = _Said.of_body(body)
     if status < 400:
         status = said.status or 500
     return _error(status, said, provider, retry_after_s(headers))
 
 
-def error_in_stream(error: Any, provider: str) -> LlamaStackError:
-    """The error for an `error` member in a body or an event that began as a success."""
+def error_in_stream(error: Any, provider: str, mask: Callable[[str], str] = str) -> LlamaStackError:
+    """The error for an `error` member in a body or an event that began as a success. `mask` takes secrets out."""
     said = _Said.of_error(error)
+    said.message = mask(said.message)
     status = said.status if said.status is not None and said.status >= 400 else 500
     return _error(status, said, provider, None)
 
@@ -93,7 +103,7 @@ class _Said(msgspec.Struct):
     def of_body(cls, body: bytes) -> _Said:
         try:
             decoded = msgspec.json.decode(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             text = body[: MESSAGE_CHARS_MAX * 4].decode("utf-8", "replace").strip()
             return cls() if text.startswith("<") else cls(message=text)
         if isinstance(decoded, list) and len(decoded) == 1:

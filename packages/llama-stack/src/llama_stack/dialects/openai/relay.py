@@ -11,12 +11,13 @@ All events of a network read are decoded by one call, as one JSON array, into st
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from llama_stack.dialects.openai import sse
-from llama_stack.dialects.openai.errors import error_in_stream
+from llama_stack.dialects.openai.errors import UNREADABLE, error_in_stream
 from llama_stack.dialects.openai.usage import Usage, usage_of
 from llama_stack_api.errors import ProviderStreamBroken
 
@@ -36,37 +37,56 @@ class _Chunk(msgspec.Struct):
 _decode_chunks = msgspec.json.Decoder(list[_Chunk]).decode
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 _SEPARATOR = b"\n\ndata: "
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class StreamRelay:
     """One stream. `provider` names the upstream in errors, `model` is the id that the client sees.
 
     `keep_usage`: the client asked for the usage chunk. After the end, `usage` holds what was counted, if anything.
-    `identifier` takes the place of the upstream's completion id; then every chunk is encoded anew.
+    `identifier` takes the place of the upstream's completion id; then every chunk is encoded anew. `choices` is how
+    many answers were asked for. `mask` takes secrets out of what the upstream says of an error.
     """
 
     __slots__ = (
-        "_finished",
+        "_choices",
+        "_ended",
         "_identifier",
         "_keep_usage",
+        "_mask",
+        "_member",
         "_model",
-        "_needles",
+        "_needle",
         "_open",
         "_provider",
         "_splitter",
+        "_upstream_model",
         "done",
         "usage",
     )
 
-    def __init__(self, *, provider: str, model: str, keep_usage: bool, identifier: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        provider: str,
+        model: str,
+        keep_usage: bool,
+        identifier: str | None = None,
+        choices: int = 1,
+        mask: Callable[[str], str] = str,
+    ) -> None:
         self._provider = provider
+        self._choices = choices
+        self._mask = mask
         self._model = model
         self._keep_usage = keep_usage
         self._identifier = identifier
         self._splitter = sse.EventSplitter()
-        self._needles: tuple[tuple[bytes, bytes], ...] | None = None
+        self._member = b'"model":' + msgspec.json.encode(model)
+        self._needle = b""
+        self._upstream_model: str | None = None
         self._open: set[int] = set()
-        self._finished = False
+        self._ended: set[int] = set()
         self.done = False
         self.usage: Usage | None = None
 
@@ -84,7 +104,7 @@ class StreamRelay:
         last = self._relay(tail + b"\n\n") if tail and not self.done else b""
         if self.done:
             return last
-        if self._finished and not self._open:
+        if len(self._ended) >= self._choices and not self._open:
             # Some servers never send [DONE]; a finish reason for every choice is as good.
             self.done = True
             return last + sse.DONE
@@ -93,97 +113,112 @@ class StreamRelay:
         )
 
     def _relay(self, block: bytes) -> bytes:
-        body = block
-        if body.endswith(sse.DONE):
-            self.done = True
-            body = body[: -len(sse.DONE)]
-            if not body:
-                return block
-        if self._identifier is not None or not body.startswith(b"data: "):
+        body = block.removesuffix(sse.DONE)
+        if not body:
+            return self._ending()
+        relayed = None
+        if self._identifier is None and body.startswith(b"data: "):
+            relayed = self._relay_at_once(body)
+        if relayed is None:
             return self._relay_slowly(block)
+        return relayed + self._ending() if len(body) < len(block) else relayed
+
+    def _relay_at_once(self, body: bytes) -> bytes | None:
+        """All events together; None if they have to be looked at one by one."""
         try:
             chunks = _decode_chunks(b"[" + body[6:-2].replace(_SEPARATOR, b",") + b"]")
-        except msgspec.DecodeError:
-            chunks = []
-        if not chunks:
-            return self._relay_slowly(block)
-        counted = False
+        except UNREADABLE:
+            return None
+        counted, model = False, chunks[0].model if chunks else None
         for chunk in chunks:
             counted |= self._note(chunk)
+            if chunk.model != model:
+                model = None
+        if not self._spelled(model, body):
+            return None
         if counted and not self._keep_usage:
             events = body[:-2].split(b"\n\n")
             if len(events) != len(chunks):
                 # Blank lines in unusual places: the chunks do not say where their events begin.
-                return self._relay_slowly(block)
-            block = _without_usage(events, chunks) + (sse.DONE if self.done else b"")
-        return self._rename(block, chunks[0].model)
+                return None
+            body = _without_usage(events, chunks)
+        return body.replace(self._needle, self._member)
 
     def _relay_slowly(self, block: bytes) -> bytes:
         """Event by event: comments and other fields go, each event is judged by itself."""
         out = []
-        for event in block.split(b"\n\n"):
+        for event in block.removeprefix(_BYTE_ORDER_MARK).split(b"\n\n"):
             data = sse.data_of(event)
             if not data:
                 continue
             if data == b"[DONE]":
-                self.done = True
-                out.append(sse.DONE)
+                out.append(self._ending())
                 break
             try:
                 chunk = _decode_chunk(data)
-            except msgspec.DecodeError:
-                self.done = False
-                raise ProviderStreamBroken(
-                    f"Provider '{self._provider}' sent something in the stream that is not a completion chunk."
-                ) from None
-            counted = self._note(chunk)
-            if counted and not chunk.choices and not self._keep_usage:
-                continue
-            if self._identifier is None:
-                out.append(self._rename(sse.encode(data), chunk.model))
-            else:
-                named = {**msgspec.json.decode(data), "id": self._identifier, "model": self._model}
-                out.append(sse.encode(msgspec.json.encode(named)))
+                counted = self._note(chunk)
+                if counted and not chunk.choices and not self._keep_usage:
+                    continue
+                out.append(sse.encode(self._named(data, chunk.model)))
+            except UNREADABLE:
+                raise self._rubbish() from None
         return b"".join(out)
 
     def _note(self, chunk: _Chunk) -> bool:
         """Remember what the chunk says. True if it carries usage."""
         if chunk.error is not None:
-            self.done = False
-            raise error_in_stream(chunk.error, self._provider)
+            raise error_in_stream(chunk.error, self._provider, self._mask)
         for choice in chunk.choices or ():
-            if choice.finish_reason is None:
-                self._open.add(choice.index)
-            else:
+            # Some servers write "" where others write null.
+            if choice.finish_reason:
                 self._open.discard(choice.index)
-                self._finished = True
+                self._ended.add(choice.index)
+            elif choice.index not in self._ended:
+                self._open.add(choice.index)
         if chunk.usage is None:
+            if chunk.choices is None:
+                raise self._rubbish()
             return False
         self.usage = usage_of(chunk.usage) or self.usage
         return True
 
-    def _rename(self, block: bytes, upstream_model: str | None) -> bytes:
-        if self._needles is None:
-            if upstream_model is None:
-                return block
-            self._needles = _needles(upstream_model, self._model)
-        for needle, replacement in self._needles:
+    def _ending(self) -> bytes:
+        """The stream says that it is complete; without any choice, it had nothing to complete."""
+        if not self._open and not self._ended:
+            raise ProviderStreamBroken(f"Provider '{self._provider}' ended the stream without an answer.")
+        self.done = True
+        return sse.DONE
+
+    def _rubbish(self) -> ProviderStreamBroken:
+        return ProviderStreamBroken(
+            f"Provider '{self._provider}' sent something in the stream that is not a completion chunk."
+        )
+
+    def _spelled(self, model: str | None, block: bytes) -> bool:
+        """Whether `_needle` is, or can be made, how `block` writes its model. Inside a JSON string every quote is
+        escaped, so these bytes only ever are the member itself."""
+        if model is None:
+            return False
+        if model == self._upstream_model and self._needle in block:
+            return True
+        for space in (b"", b" "):
+            needle = b'"model":' + space + msgspec.json.encode(model)
             if needle in block:
-                # An upstream writes its JSON in one style: the other spelling need not be looked for again.
-                self._needles = ((needle, replacement),)
-                return block.replace(needle, replacement)
-        return block
+                self._needle, self._upstream_model = needle, model
+                return True
+        return False
+
+    def _named(self, data: bytes, model: str | None) -> bytes:
+        """A chunk under our model id: written into it where it can be found, else encoded anew."""
+        if self._identifier is None:
+            if self._spelled(model, data):
+                # Data of several lines has its line breaks between members: within a string JSON has none.
+                return data.replace(b"\n", b" ").replace(self._needle, self._member)
+            return msgspec.json.encode({**msgspec.json.decode(data), "model": self._model})
+        return msgspec.json.encode({**msgspec.json.decode(data), "id": self._identifier, "model": self._model})
 
 
 def _without_usage(events: list[bytes], chunks: list[_Chunk]) -> bytes:
     """The events that do more than report usage."""
     kept = [event for event, chunk in zip(events, chunks, strict=True) if chunk.choices or chunk.usage is None]
     return b"\n\n".join([*kept, b""]) if kept else b""
-
-
-def _needles(old: str, new: str) -> tuple[tuple[bytes, bytes], ...]:
-    """What to replace. Inside a JSON string every quote is escaped, so these bytes only ever are the member itself."""
-    if old == new:
-        return ()
-    encoded = msgspec.json.encode(new)
-    return tuple((b'"model":' + space + msgspec.json.encode(old), b'"model":' + encoded) for space in (b"", b" "))

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from llama_stack.dialects.openai.errors import error_in_stream
+from llama_stack.dialects.openai.errors import UNREADABLE, error_in_stream
 from llama_stack.dialects.openai.usage import Usage, usage_of
 from llama_stack_api.errors import ProviderError
 
@@ -28,9 +28,13 @@ def relay_reply(body: bytes, *, provider: str, model: str, identifier: str | Non
     `identifier` takes the place of the upstream's completion id.
     """
     try:
-        reply = _decode(body)
-    except msgspec.DecodeError:
+        return _relayed(body, provider, model, identifier)
+    except UNREADABLE:
         raise ProviderError(f"Provider '{provider}' answered with something that is not the expected JSON.") from None
+
+
+def _relayed(body: bytes, provider: str, model: str, identifier: str | None) -> tuple[bytes, Usage | None]:
+    reply = _decode(body)
     if reply.error is not None:
         raise error_in_stream(reply.error, provider)
     if not bytes(reply.choices).startswith(b"[") and not bytes(reply.data).startswith(b"["):
@@ -47,7 +51,7 @@ def _rename(body: bytes, old: str | None, new: str) -> bytes:
     if old is not None:
         encoded = msgspec.json.encode(old)
         for needle in (b'"model":' + encoded, b'"model": ' + encoded):
-            if needle in body:
+            if body.count(needle) == 1:
                 return body.replace(needle, b'"model":' + msgspec.json.encode(new), 1)
     return _encoded_anew(body, model=new)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -39,6 +39,7 @@ R = TypeVar("R", bound=BaseModel)
 ERROR_BODY_BYTES_MAX = 64 * 1024
 HEALTH_TIMEOUT_S = 5.0
 SECRET_CHARS_MIN = 8
+MODEL_ID_CHARS_MAX = 512
 _JSON = "application/json"
 _CONTEXT_KEYS = ("context_length", "context_window", "max_model_len", "max_context_length")
 """How the listings call a model's context length in tokens."""
@@ -84,16 +85,20 @@ class OpenAICompatibleConfig(BaseModel):
 class NetStream(EncodedStream):
     """The open body of an upstream's reply."""
 
-    __slots__ = ("_reply",)
+    __slots__ = ("_mask", "_reply")
 
-    def __init__(self, reply: HttpReply) -> None:
+    def __init__(self, reply: HttpReply, mask: Callable[[str], str]) -> None:
         self._reply = reply
+        self._mask = mask
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._reply.chunks()
 
     async def aclose(self) -> None:
         await self._reply.aclose()
+
+    def masked(self, text: str) -> str:
+        return self._mask(text)
 
 
 class Upstream:
@@ -115,8 +120,11 @@ class Upstream:
     # --- the ports that every provider has
 
     async def list_models(self, call: Call) -> list[ProviderModel]:
-        listed = await self.get_json(self.url("/models", call), call)
-        found = [self.listed_model(item) for item in self.listed_items(listed) if isinstance(item, dict)]
+        items = self.listed_items(await self.get_json(self.url("/models", call), call))
+        if not isinstance(items, list):
+            # An error with the status of a success, or another service: no reason to forget what is known.
+            raise ProviderError(f"Provider '{self.name}' answered with something that is not a list of models.")
+        found = [self.listed_model(item) for item in items if isinstance(item, dict)]
         allowed = self.config.allowed_models
         return [model for model in found if model is not None and (allowed is None or model.id in allowed)]
 
@@ -137,14 +145,14 @@ class Upstream:
     # --- what a subclass may say otherwise
 
     def listed_items(self, listed: Any) -> Any:
-        """The entries of the upstream's model list: OpenAI's envelope, or a bare list."""
-        return listed.get("data") or () if isinstance(listed, dict) else listed
+        """The entries of the upstream's model list: OpenAI's envelope, or a bare list. Ollama's is null when empty."""
+        return (listed["data"] or []) if isinstance(listed, dict) and "data" in listed else listed
 
     def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:
         """One entry of the upstream's model list; None leaves it out."""
         identifier = item.get("id")
         kind = self.model_type(item) if isinstance(identifier, str) else None
-        if not isinstance(identifier, str) or kind is None:
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= MODEL_ID_CHARS_MAX or kind is None:
             return None
         metadata: dict[str, Any] = {}
         if identifier in self.quirks.embedding_models:
@@ -248,16 +256,32 @@ class Upstream:
             body = await reply.read(ERROR_BODY_BYTES_MAX)
         except ProviderError:
             body = b""
-        for secret in self._secrets_in(sent):
-            body = body.replace(secret.encode(), b"***")  # some upstreams repeat the key that they were sent
+        body = self._masked(body.decode("latin-1"), sent).encode("latin-1")
         return error_of_reply(reply.status, reply.headers, body, self.name)
+
+    def _masked(self, text: str, sent: Mapping[str, str]) -> str:
+        """Some upstreams repeat in an error the key that they were sent."""
+        for secret in self._secrets_in(sent):
+            text = text.replace(secret, "***")
+        return text
 
     def _secrets_in(self, sent: Mapping[str, str]) -> list[str]:
         """The key, and what else a header held that is long enough to be secret."""
         configured = self.config.network.headers.values() if self.config.network else ()
         others = [*sent.values(), *(value.get_secret_value() for value in configured)]
+        return [*self._key_in(sent), *(o for o in others if len(o) >= SECRET_CHARS_MIN and o != _JSON)]
+
+    def _key_in(self, sent: Mapping[str, str]) -> list[str]:
         key = sent.get(self.quirks.key_header, "").removeprefix(self.quirks.key_prefix)
-        return [*([key] if key else []), *(o for o in others if len(o) >= SECRET_CHARS_MIN and o != _JSON)]
+        return [key] if key else []
+
+    async def _read(self, reply: HttpReply, call: Call) -> bytes:
+        """The body of a success, which may still be an error, and then may repeat the key that it was sent."""
+        body = await reply.read()
+        if b'"error"' in body:
+            for key in self._key_in(await self.headers(call)):
+                body = body.replace(key.encode(), b"***")
+        return body
 
     async def _complete(
         self, path: str, params: ChatCompletionRequest | CompletionRequest, model: type[R], call: Call
@@ -265,11 +289,12 @@ class Upstream:
         body = self.body(params, self.quirks)
         reply = await self.post(self.url(path, call, params.model), body, call)
         if not params.stream:
-            return EncodedReply(await reply.read(), model)
+            return EncodedReply(await self._read(reply, call), model)
         if reply.headers.get("Content-Type", "").startswith(_JSON):
             # Asked for a stream, answered with a body: an error that was sent with the status of a success.
             raise await self._refusal(reply, await self.headers(call))
-        return NetStream(reply)
+        sent = await self.headers(call)
+        return NetStream(reply, lambda text: self._masked(text, sent))
 
 
 class ChatUpstream(Upstream):
@@ -290,7 +315,7 @@ class EmbeddingsUpstream(Upstream):
     async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EncodedReply[EmbeddingsResponse]:
         body = self.body(params, self.quirks.embeddings or NO_QUIRKS)
         reply = await self.post(self.url("/embeddings", call, params.model), body, call)
-        return EncodedReply(await reply.read(), EmbeddingsResponse)
+        return EncodedReply(await self._read(reply, call), EmbeddingsResponse)
 
 
 class OpenAICompatible(ChatUpstream, CompletionUpstream, EmbeddingsUpstream):

@@ -49,7 +49,7 @@ class Databricks(OpenAICompatible):
         return super().url(path, call, model)
 
     def listed_items(self, listed: Any) -> Any:
-        return listed.get("endpoints") or ()
+        return (listed.get("endpoints") or []) if isinstance(listed, dict) else None
 
     def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:
         return super().listed_model({**item, "id": item.get("name")})

@@ -161,7 +161,7 @@ class Watsonx(ChatUpstream, RerankUpstream):
         return f"{self.base_url(call)}/ml/v1{path}?version={API_VERSION}"
 
     def listed_items(self, listed: Any) -> Any:
-        return listed.get("resources") or ()
+        return (listed.get("resources") or []) if isinstance(listed, dict) else None
 
     def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:
         kinds = [_FUNCTIONS[f["id"]] for f in item.get("functions", ()) if f.get("id") in _FUNCTIONS]
@@ -203,10 +203,13 @@ class Watsonx(ChatUpstream, RerankUpstream):
         if reply.status >= 300:
             raise await self._refusal(reply, headers)
         answer = await self.decoded(reply)
-        token = SecretStr(answer["access_token"])
+        try:
+            token, good_for_s = SecretStr(answer["access_token"]), float(answer["expires_in"])
+        except (KeyError, TypeError, ValueError):
+            raise ProviderError(f"Provider '{self.name}': its token service answered without a token.") from None
         if len(self._tokens) >= TOKENS_CACHED_MAX:
             del self._tokens[min(self._tokens, key=lambda known: self._tokens[known].good_until)]
-        self._tokens[key] = _Token(token, asked_at + float(answer["expires_in"]) - TOKEN_SPARE_S)
+        self._tokens[key] = _Token(token, asked_at + good_for_s - TOKEN_SPARE_S)
         return token
 
     def _placed(self, call: Call) -> dict[str, str]:
