@@ -1,4 +1,4 @@
-"""Requests made up from /openapi.json, valid and not: no server error, and replies as the document says.
+"""Requests made up from /openapi.json, right and wrong ones: no server error, and replies as the document says.
 
 The same few each time; `schemathesis run http://…/openapi.json` against a server tries as many as one likes.
 """
@@ -6,8 +6,8 @@ The same few each time; `schemathesis run http://…/openapi.json` against a ser
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,54 +15,134 @@ import pytest
 import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from pydantic import BaseModel
 from schemathesis import Case, GenerationMode
-from schemathesis.openapi.checks import AcceptedNegativeData
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
 
+from llama_stack_api.openai.chat import ChatCompletionChunk
+from llama_stack_api.openai.completions import Completion
 from tests.support.edge import CHAT, client
 from tests.support.server import Running
-from tests.support.upstream import Upstream
+from tests.support.upstream import Answer, Recorded, Upstream, embeddings, error
 from tests.support.whole_stack import whole_stack
 
 pytestmark = pytest.mark.anyio
 
-EXAMPLES = 8
-TRIED = {GenerationMode.POSITIVE: EXAMPLES, GenerationMode.NEGATIVE: EXAMPLES}
+EXAMPLES = 6
+DIMENSIONS_MAX = 4096
+AS_DOCUMENTED = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+CHECKS = {
+    GenerationMode.POSITIVE: AS_DOCUMENTED,
+    GenerationMode.NEGATIVE: [*AS_DOCUMENTED, negative_data_rejection],
+}
+KINDS = {"talk": "llm", "embed": "embedding", "order": "rerank"}
 MODELS = {
     CHAT: "up/talk",
     "/v1/completions": "up/talk",
     "/v1/embeddings": "up/embed",
     "/v1alpha/inference/rerank": "up/order",
 }
-KINDS = {"talk": "llm", "embed": "embedding", "order": "rerank"}
+EVENTS: dict[str, type[BaseModel]] = {CHAT: ChatCompletionChunk, "/v1/completions": Completion}
+
+
+def embedded(request: Recorded) -> Answer:
+    """Refuses what no provider would serve: billions of dimensions."""
+    if (request.body.get("dimensions") or 0) > DIMENSIONS_MAX:
+        return error(400, "That many dimensions there are not.", param="dimensions")
+    return embeddings()(request)
 
 
 @pytest.fixture(name="server")
 async def _server(tmp_path: Path) -> AsyncIterator[Running]:
     with Upstream() as up:
+        up.always(embedded, on="/embeddings")
         provider = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": up.base_url}}
         models = [
             {"model_id": name, "provider_id": "up", "model_type": kind, "model_validation": False}
             for name, kind in KINDS.items()
         ]
-        routing = {"retries_max": 0, "breaker": {"failures": 1_000_000}}
-        async with whole_stack(tmp_path, [provider], models, server={"routing": routing}) as server:
+        async with whole_stack(tmp_path, [provider], models) as server:
             yield server
 
 
-async def test_made_up_requests(server: Running) -> None:
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
+async def test_made_up_requests(server: Running, mode: GenerationMode) -> None:
     async with client(server) as http:
         document = (await http.get("/openapi.json")).json()
         question = {"model": "up/talk", "messages": [{"role": "user", "content": "Hello"}], "store": True}
         stored = (await http.post(CHAT, json=question)).json()["id"]
-    known = {"completion_id": stored, "model_id": "up/talk", "provider_id": "up"}
-    await asyncio.to_thread(try_all, document, server.url, known)
+    trial = Trial(server.url, {"completion_id": stored, "model_id": "up/talk", "provider_id": "up"}, mode)
+    await asyncio.to_thread(trial.run, document)
+    wanted = 200 if mode is GenerationMode.POSITIVE else 400
+    assert {path for path in MODELS if wanted in trial.statuses[path]} == set(MODELS)
 
 
-def try_all(document: dict[str, Any], url: str, known: Mapping[str, str]) -> None:
-    schema = schemathesis.openapi.from_dict(document)
-    with requests.Session() as session:
-        session.trust_env = False
-        for operation in (result.ok() for result in schema.get_all_operations()):
-            for mode, examples in TRIED.items():
-                if mode is GenerationMode.POSITIVE or operation.body:
-                    try_operation(operation, mode, examples, lambda case: answer(case, url, session, known))
+@dataclass
+class Trial:
+    """`known` are values of path parameters that stand for something; `statuses` are those that came, by path."""
+
+    url: str
+    known: Mapping[str, str]
+    mode: GenerationMode
+    statuses: dict[str, set[int]] = field(default_factory=dict)
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def run(self, document: dict[str, Any]) -> None:
+        self.session.trust_env = False
+        with self.session:
+            for result in schemathesis.openapi.from_dict(document).get_all_operations():
+                assert isinstance(result, Ok), result
+                operation = result.ok()
+                if self.mode is GenerationMode.POSITIVE or operation.body or operation.query:
+                    self.try_operation(operation)
+
+    def try_operation(self, operation: Any) -> None:
+        @settings(
+            max_examples=EXAMPLES,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=self.mode))
+        def ask(case: Case[Any]) -> None:
+            self.ask(case)
+
+        ask()
+
+    def ask(self, case: Case[Any]) -> None:
+        path = case.operation.path
+        if case.operation.method.upper() != "DELETE":
+            case.path_parameters = {name: self.known[name] for name in case.path_parameters}
+        if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and path in MODELS:
+            case.body["model"] = MODELS[path]
+        response = case.call(base_url=self.url, session=self.session)
+        self.statuses.setdefault(path, set()).add(response.status_code)
+        checks = CHECKS[self.mode]
+        if response.headers["content-type"][0].startswith("text/event-stream"):
+            check_events(response.text, EVENTS[path])
+            # Takes the type of an event's data, which is what OpenAI documents, for the type of the event.
+            checks = [check for check in checks if check is not response_schema_conformance]
+        case.validate_response(response, checks=checks)
+
+
+def check_events(text: str, kind: type[BaseModel]) -> None:
+    *events, done, rest = text.split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    for event in events:
+        kind.model_validate_json(event.removeprefix("data: "))

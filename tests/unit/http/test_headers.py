@@ -18,11 +18,12 @@ VERSION = "x-llamastack-client-version"
 
 async def test_provider_data_goes_down_as_secrets(tmp_path: Path) -> None:
     async with edge(tmp_path) as (server, inference), client(server) as http:
-        given = {"openai_api_key": "sk-very-secret", "mcp_headers": {"a": "b"}}
+        given = {"openai_api_key": "sk-very-secret", "mcp_headers": {"a": "b"}, "groq_api_key": None}
         assert (await http.post(CHAT, json=QUESTION, headers={DATA: json.dumps(given)})).status_code == 200
         (call,) = inference.calls
         assert call.provider_data["openai_api_key"].get_secret_value() == "sk-very-secret"
         assert json.loads(call.provider_data["mcp_headers"].get_secret_value()) == {"a": "b"}
+        assert "groq_api_key" not in call.provider_data
         assert "sk-very-secret" not in repr(call)
         assert DATA not in call.forward_headers
         assert call.forward_headers["user-agent"].startswith("python-httpx")

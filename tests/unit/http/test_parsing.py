@@ -26,6 +26,7 @@ class Whole(BaseModel):
     parts: list[Annotated[Text | Image, Field(discriminator="type")]] = []
     either: int | list[int] | dict[str, int] | None = None
     even: int = 0
+    word: Literal["low", "high"] | str = "low"
 
     @model_validator(mode="after")
     def _even(self) -> Whole:
@@ -53,7 +54,10 @@ def test_param_of(place: tuple[Any, ...], text: str) -> None:
     [
         (b'{"parts": [{"type": "text"}]}', "parts[0].text", "missing_required_parameter", "this field is required"),
         (b'{"parts": [{"type": "image", "url": 1}]}', "parts[0].url", "invalid_type", "valid string"),
-        (b'{"parts": [{"type": "sound"}]}', "parts[0]", "invalid_value", "'text', 'image'"),
+        (b'{"parts": [{"type": "sound"}]}', "parts[0].type", "invalid_value", "'text', 'image'"),
+        (b'{"parts": [{"text": "t"}]}', "parts[0].type", "missing_required_parameter", "this field is required"),
+        (b'{"parts": [5]}', "parts[0]", "invalid_type", "object"),
+        (b'{"word": 5}', "word", "invalid_type", "valid string"),
         (b'{"either": "x"}', "either", "invalid_value", "valid integer"),
         (b'{"either": {"a": "x"}}', "either.a", "invalid_value", "valid integer"),
         (b'{"name": null}', "name", "invalid_type", "valid string"),
@@ -75,6 +79,13 @@ def test_a_rule_over_several_fields_says_what_it_says() -> None:
     with pytest.raises(InvalidRequest, match="'even' must be even") as caught:
         parse(Whole, b'{"even": 1}')
     assert caught.value.param is None
+
+
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity"])
+def test_a_bare_word_is_no_number_wherever_it_stands(word: bytes) -> None:
+    with pytest.raises(MalformedBody, match="no numbers in JSON"):
+        parse(Whole, b'{"unheard_of": [%s]}' % word)
+    assert parse(Whole, b'{"name": "%s"}' % word).name == word.decode()
 
 
 def test_nesting_beyond_the_parsers_own_limit_is_an_error_like_any() -> None:

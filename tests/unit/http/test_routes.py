@@ -39,7 +39,7 @@ async def every_route(server: Any) -> list[tuple[str, str]]:
 async def test_every_route_but_the_public_ones_wants_a_key(tmp_path: Path) -> None:
     authenticator, key = keyed()
     async with edge(tmp_path, authenticator=authenticator) as (server, inference), client(server) as http:
-        routes = await every_route(server)
+        routes = [*await every_route(server), ("HEAD", "/v1/models"), ("HEAD", "/v1/providers")]
         assert {path for _, path in routes} >= {CHAT, "/metrics", "/openapi.json", "/docs", *PUBLIC_PATHS}
         for method, path in [*routes, ("GET", "/nowhere"), ("GET", "/v1/health/"), ("OPTIONS", CHAT)]:
             reply = await http.request(method, path)
@@ -187,3 +187,14 @@ def test_fastapi_is_not_loaded_until_a_route_needs_it() -> None:
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", ["/v1/health", "/v1/models", "/v1/providers", "/docs"])
+async def test_head_is_get_without_the_body(tmp_path: Path, path: str) -> None:
+    async with edge(tmp_path) as (server, _), client(server) as http:
+        got, head = await http.get(path), await http.head(path)
+        assert (head.status_code, head.content) == (200, b"")
+        assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+        assert head.headers["content-type"] == got.headers["content-type"]
+        # The connection is where the client believes it to be: nothing of a body is left in it.
+        assert (await http.get("/v1/health")).json() == {"status": "OK"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import httpx
 import msgspec
@@ -84,9 +85,13 @@ async def test_pages_filters_and_single_completions(tmp_path: Path) -> None:
         ({"limit": "many"}, "limit"),
         ({"order": "up"}, "order"),
         ({"metadata[k]": "v" * 513}, "metadata.k"),
+        ({"metadata": "k"}, "metadata"),
+        ({"metadata[]": "v"}, "metadata"),
+        ({"metadata[k": "v"}, "metadata"),
+        ({"metadata[k]": ["v", "w"]}, "metadata.k"),
     ],
 )
-async def test_wrong_queries_are_named(tmp_path: Path, query: dict[str, str], param: str) -> None:
+async def test_wrong_queries_are_named(tmp_path: Path, query: dict[str, Any], param: str) -> None:
     async with edge(tmp_path) as (server, _), client(server) as http:
         reply = await http.get(CHAT, params=query)
         assert (reply.status_code, reply.json()["error"]["param"]) == (400, param)

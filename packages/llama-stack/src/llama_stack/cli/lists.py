@@ -71,7 +71,7 @@ def list_providers(
     if not found:
         print(f"No provider of {api or 'any API'} is installed.")
         return
-    rows = [(d.api, d.type, d.credential_env or "", _first_sentence(d.description)) for d in found]
+    rows = [(d.api, d.type, d.turned_on_by or "", _first_sentence(d.description)) for d in found]
     print(table(("API", "TYPE", "TURNED ON BY", "DESCRIPTION"), rows))
 
 
@@ -97,7 +97,7 @@ def _as_data(descriptor: Descriptor) -> dict[str, Any]:
         "api": descriptor.api,
         "type": descriptor.type,
         "description": descriptor.description,
-        "turned_on_by": descriptor.credential_env,
+        "turned_on_by": descriptor.turned_on_by,
         "pip_packages": list(descriptor.pip_packages),
         "sample": dict(descriptor.sample),
         "config_schema": descriptor.config.model_json_schema(),

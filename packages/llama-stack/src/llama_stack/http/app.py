@@ -107,6 +107,8 @@ class Edge:
                     self._check_host(exchange.headers)
                 exchange.principal = self._authenticate(exchange.headers)
             handler = self.hot.get((exchange.method, exchange.path))
+            if handler is None and exchange.method == "HEAD":
+                handler = self.hot.get(("GET", exchange.path))
             if handler is None:
                 await self.cold(exchange)
             else:
@@ -208,7 +210,9 @@ def timed_out(exchange: Exchange) -> LlamaStackError:
     if exchange.reading:
         return RequestTimeout(
             f"The body did not arrive within {limits.body_timeout_s:g} seconds; server.limits.body_timeout_s raises "
-            "that limit."
+            "that limit.",
+            # Else a client could go on sending a byte now and then, and keep the connection for as long as it likes.
+            headers={"connection": "close"},
         )
     if exchange.status:
         return ProviderTimeout(

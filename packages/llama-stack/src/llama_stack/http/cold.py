@@ -34,8 +34,9 @@ class ColdRoutes:
         app = self._app or await self.app()
         if exchange.path == app.openapi_url:
             await asyncio.to_thread(app.openapi)
-        scope = exchange.scope
-        scope[SCOPE_KEY] = exchange
+        # A HEAD is answered as a GET; that the body stays away is the server's doing.
+        method = "GET" if exchange.method == "HEAD" else exchange.method
+        scope = {**exchange.scope, SCOPE_KEY: exchange, "method": method}
         try:
             await app(scope, _Replay(body), exchange.forward_send)
         finally:

@@ -23,12 +23,13 @@ from starlette.routing import Match
 from llama_stack.http import sse
 from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import SCOPE_KEY, Handler, Operation
+from llama_stack.http.exchange import Exchange, not_json
 from llama_stack.http.parsing import invalid_body, invalid_value
 from llama_stack.http.routes.model import add_model_routes
 from llama_stack.http.routes.providers import add_provider_routes
 from llama_stack.http.routes.stored import add_stored_routes
 from llama_stack.security.public import PUBLIC_PATHS
-from llama_stack_api.errors import InvalidRequest, LlamaStackError, MethodNotAllowed, NotFound
+from llama_stack_api.errors import LlamaStackError, MalformedBody, MethodNotAllowed, NotFound
 from llama_stack_api.openai.errors import ErrorResponse
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class DocumentedApp(FastAPI):
             try:
                 await self.router(scope, receive, send)
             except RequestValidationError as error:
-                raise _invalid(error) from None
+                raise _invalid(error, scope[SCOPE_KEY]) from None
             except HTTPException as error:
                 raise self._refused(error, scope) from None
 
@@ -70,7 +71,8 @@ class DocumentedApp(FastAPI):
             return MethodNotAllowed(f"{shown} is not possible; allowed here: {allowed}.", headers={"allow": allowed})
         if error.status_code == NotFound.status:
             return NotFound(f"There is no route {shown}; /v1/inspect/routes lists them.", code="unknown_url")
-        return InvalidRequest(str(error.detail))
+        # What json.loads refuses with anything but a place: bytes that are no UTF-8, numbers without end.
+        return MalformedBody("The body is not valid JSON.")
 
     def _methods_of(self, scope: Scope) -> set[str]:
         matching = (
@@ -175,11 +177,13 @@ def _put_events_in_place(responses: dict[str, Any]) -> None:
         responses["200"]["content"][sse.MEDIA_TYPE] = {"schema": events["content"]["application/json"]["schema"]}
 
 
-def _invalid(error: RequestValidationError) -> InvalidRequest:
+def _invalid(error: RequestValidationError, exchange: Exchange) -> LlamaStackError:
     errors = error.errors()
     place = errors[0]["loc"][0]
     inner = [{**each, "loc": each["loc"][1:]} for each in errors if each["loc"][0] == place]
     if place == "body":
+        if not exchange.is_json:
+            return not_json()
         if inner[0]["type"] == "json_invalid":
             return invalid_body([{**inner[0], "ctx": {"error": inner[0]["ctx"]["error"]}}], b"{")
         return invalid_value(inner, error.body)

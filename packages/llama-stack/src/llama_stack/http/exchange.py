@@ -167,7 +167,7 @@ class Exchange:
         """The body of a request that must be JSON. Whether it is JSON is for the parser to say."""
         # Also keeps web pages of other origins from posting here unasked: they cannot send this type without CORS.
         if not self.is_json:
-            raise UnsupportedMedia("The body must be JSON: send the header 'content-type: application/json'.")
+            raise not_json()
         body = await self.read_body()
         check_depth(body, self.limits.json_depth_max)
         return body
@@ -286,6 +286,10 @@ class Exchange:
             pass
         if not self.replied:
             self.stop_for(Stop.HANG_UP)
+
+
+def not_json() -> UnsupportedMedia:
+    return UnsupportedMedia("The body must be JSON: send the header 'content-type: application/json'.")
 
 
 def _too_large(bytes_max: int) -> PayloadTooLarge:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from llama_stack_api.errors import InvalidRequest, MalformedBody
@@ -23,7 +24,17 @@ def parse(model: type[T], body: bytes) -> T:
         parsed: T = model.__pydantic_validator__.validate_json(body)
     except ValidationError as error:
         raise invalid_body(error.errors(include_url=False, include_context=True), body) from None
+    if b"NaN" in body or b"Infinity" in body:
+        _refuse_constants(body)
     return parsed
+
+
+def _refuse_constants(body: bytes) -> None:
+    """pydantic takes the bare words NaN and Infinity for numbers; a field that we do not know would go on as null."""
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        raise MalformedBody("The body is not valid JSON: NaN and Infinity are no numbers in JSON.") from None
 
 
 def invalid_body(errors: Sequence[Any], body: bytes) -> InvalidRequest:
@@ -43,15 +54,15 @@ def _loaded(body: bytes) -> Any:
 
 def invalid_value(errors: Sequence[Any], value: Any) -> InvalidRequest:
     """One error for all that pydantic lists about `value`: of the place that its validation got furthest into."""
-    placed = [(_place(error, value), error) for error in errors]
+    placed = [(_place(error, value), error) for error in map(_at_its_tag, errors)]
     deepest = max(len(place) for place, _ in placed)
     place, first = next(found for found in placed if len(found[0]) == deepest)
-    reasons = _unique(_reason(error) for found, error in placed if found == place)
+    here = [error for found, error in placed if found == place]
     param = param_of(place)
     if not isinstance(value, dict):
         return InvalidRequest("The body must be a JSON object.", code="invalid_type")
-    code = _CODES.get(first["type"]) or ("invalid_type" if first["type"].endswith("_type") else "invalid_value")
-    text = ", or ".join(reasons)
+    code = _CODES.get(first["type"]) or ("invalid_type" if _is_of_wrong_type(here) else "invalid_value")
+    text = ", or ".join(_unique(map(_reason, here)))
     return InvalidRequest(f"{param}: {text}." if param else f"{text}.", param=param or None, code=code)
 
 
@@ -61,6 +72,21 @@ def param_of(place: Iterable[str | int]) -> str:
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
+
+
+def _at_its_tag(error: Any) -> Any:
+    """A value that fits no member of a union is wrong in the field that tells the members apart."""
+    tag = error.get("ctx", {}).get("discriminator", "")
+    if not tag.startswith("'"):
+        return error
+    kind = "missing" if error["type"] == "union_tag_not_found" else error["type"]
+    return {**error, "type": kind, "loc": (*error["loc"], tag.strip("'"))}
+
+
+def _is_of_wrong_type(errors: Sequence[Any]) -> bool:
+    """Whether a value of another type would do. One that is none of some words is wrong in type if any text will do."""
+    kinds = {error["type"] for error in errors} - {"literal_error"}
+    return bool(kinds) and all(kind.endswith("_type") for kind in kinds)
 
 
 def _place(error: Any, value: Any) -> tuple[str | int, ...]:

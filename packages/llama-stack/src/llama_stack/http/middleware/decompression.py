@@ -10,11 +10,12 @@ from llama_stack_api.errors import MalformedBody, PayloadTooLarge, UnsupportedMe
 
 SUPPORTED = "gzip, deflate, zstd"
 ZSTD_WINDOW_BYTES_MAX = 8 * 1024 * 1024
+ZSTD_STEP_BYTES = 256
 _GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 def decompressed(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
-    """`body` as it was before `content-encoding`. Never holds more than `bytes_max` + 1 bytes of it."""
+    """`body` as it was before `content-encoding`. Unpacking ends soon after `bytes_max` bytes of it."""
     name = encoding.strip().lower()
     if name in (b"", b"identity"):
         return body
@@ -42,19 +43,27 @@ def decompressed(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
 def _inflate(body: bytes, bytes_max: int) -> bytes:
     inflater = zlib.decompressobj(_GZIP_OR_ZLIB)
     plain = inflater.decompress(body, bytes_max + 1)
-    if not inflater.eof and len(plain) <= bytes_max:
-        raise EOFError
+    if len(plain) <= bytes_max:
+        _check_end(inflater.eof, inflater.unused_data)
     return plain
 
 
 def _unzstd(body: bytes, bytes_max: int) -> bytes:
+    """In small steps, so that a bomb is seen after one of them: 256 bytes unpack to 11 MiB at most."""
     # The window is what a frame makes its reader allocate; 8 MiB is what the format asks every reader to allow.
-    reader = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).stream_reader(
-        body, read_across_frames=False
-    )
+    frame = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES_MAX).decompressobj()
     parts: list[bytes] = []
-    size = 0
-    while size <= bytes_max and (part := reader.read(min(bytes_max + 1 - size, 1 << 20))):
-        parts.append(part)
-        size += len(part)
+    size = at = 0
+    while at < len(body) and size <= bytes_max and not frame.eof:
+        parts.append(frame.decompress(body[at : at + ZSTD_STEP_BYTES]))
+        size += len(parts[-1])
+        at += ZSTD_STEP_BYTES
+    if size <= bytes_max:
+        _check_end(frame.eof, frame.unused_data + body[at:])
     return b"".join(parts)
+
+
+def _check_end(ended: bool, rest: bytes) -> None:
+    """One gzip member or zstd frame, and whole: a million tiny ones would cost far more time than their size says."""
+    if not ended or rest:
+        raise EOFError

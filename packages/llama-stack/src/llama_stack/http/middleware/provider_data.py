@@ -15,7 +15,10 @@ _NOTHING: Mapping[str, SecretStr] = {}
 
 
 def provider_data(headers: Mapping[bytes, bytes]) -> Mapping[str, SecretStr]:
-    """The header's JSON object, each value a secret; values that are not strings stay JSON. No value is ever echoed."""
+    """The header's JSON object, each value a secret; values that are not strings stay JSON, null is nothing.
+
+    No value is ever echoed.
+    """
     raw = headers.get(HEADER)
     if raw is None:
         return _NOTHING
@@ -32,4 +35,8 @@ def provider_data(headers: Mapping[bytes, bytes]) -> Mapping[str, SecretStr]:
             'The header X-LlamaStack-Provider-Data must be a JSON object such as {"openai_api_key": "…"}.',
             code="invalid_provider_data",
         )
-    return {key: SecretStr(value if isinstance(value, str) else json.dumps(value)) for key, value in data.items()}
+    return {
+        key: SecretStr(value if isinstance(value, str) else json.dumps(value))
+        for key, value in data.items()
+        if value is not None
+    }

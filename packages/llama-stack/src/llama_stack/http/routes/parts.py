@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from fastapi import Depends, Request, Response
 
 from llama_stack.http.dispatch import SCOPE_KEY
+from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.principal import Call
 
 
@@ -38,10 +39,15 @@ def deep_object(name: str, description: str) -> dict[str, Any]:
 
 
 def deep_object_of(request: Request, name: str) -> dict[str, str]:
-    """The pairs that a query has for it."""
-    start = f"{name}["
-    return {
-        key.removeprefix(start).removesuffix("]"): value
-        for key, value in request.query_params.items()
-        if key.startswith(start) and key.endswith("]")
-    }
+    """The pairs that a query has for it. `InvalidRequest` for what reads like one and would filter nothing."""
+    pairs: dict[str, str] = {}
+    for parameter, value in request.query_params.multi_items():
+        if parameter != name and not parameter.startswith(f"{name}["):
+            continue
+        key = parameter.removeprefix(f"{name}[").removesuffix("]")
+        if parameter != f"{name}[{key}]" or not key:
+            raise InvalidRequest(f"{name}: write {name}[key]=value in the query.", param=name, code="invalid_value")
+        if key in pairs:
+            raise InvalidRequest(f"{name}: a key has one value.", param=f"{name}.{key}", code="invalid_value")
+        pairs[key] = value
+    return pairs
