@@ -33,9 +33,7 @@ def up(shared_upstream: Upstream) -> Iterator[Upstream]:
 
 
 @pytest.fixture
-async def bench(
-    case: Case, up: Upstream, descriptors: dict[str, Descriptor], tmp_path: Path
-) -> AsyncIterator[Bench]:
+async def bench(case: Case, up: Upstream, descriptors: dict[str, Descriptor], tmp_path: Path) -> AsyncIterator[Bench]:
     bench = Bench(case, up, descriptors[case.type], tmp_path)
     up.always(iam_token, on="/identity/token")
     yield bench

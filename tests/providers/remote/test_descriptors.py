@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ValidationError
 
+from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
 from llama_stack_api.provider import Descriptor
 from tests.providers.remote.cases import CASES, Case
 
@@ -50,21 +51,36 @@ def _unset(value: str) -> str | None:
 
 
 FORMER: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-    ("remote::vllm", {"url": "http://v/v1", "api_token": "t", "tls_verify": False, "max_tokens": 4096},
-     {"base_url": "http://v/v1", "api_key": "t", "network.tls.verify": False, "max_tokens": 4096}),
+    (
+        "remote::vllm",
+        {"url": "http://v/v1", "api_token": "t", "tls_verify": False, "max_tokens": 4096},
+        {"base_url": "http://v/v1", "api_key": "t", "network.tls.verify": False, "max_tokens": 4096},
+    ),
     ("remote::ollama", {"url": "http://o:11434"}, {"base_url": "http://o:11434"}),
     ("remote::openai", {"base_url": None, "api_key": ""}, {"base_url": "https://api.openai.com/v1", "api_key": None}),
     ("remote::openai", {"auth_credential": "k"}, {"api_key": "k"}),
     ("remote::databricks", {"url": "https://w", "api_token": "t"}, {"base_url": "https://w", "api_key": "t"}),
     ("remote::runpod", {"url": "https://r", "api_token": "t"}, {"base_url": "https://r", "api_key": "t"}),
-    ("remote::nvidia", {"url": "https://integrate.api.nvidia.com", "timeout": 60},
-     {"base_url": "https://integrate.api.nvidia.com", "network.timeout": 60}),
-    ("remote::watsonx", {"url": "https://eu-de.ml.cloud.ibm.com", "timeout": 60, "project_id": "p"},
-     {"base_url": "https://eu-de.ml.cloud.ibm.com", "network.timeout": 60, "project_id": "p"}),
-    ("remote::azure", {"api_base": "https://a.openai.azure.com", "api_version": "2024-06-01", "api_type": "azure"},
-     {"base_url": "https://a.openai.azure.com", "api_version": "2024-06-01"}),
-    ("remote::llama-openai-compat", {"openai_compat_api_base": "https://l/compat/v1/"},
-     {"base_url": "https://l/compat/v1/"}),
+    (
+        "remote::nvidia",
+        {"url": "https://integrate.api.nvidia.com", "timeout": 60},
+        {"base_url": "https://integrate.api.nvidia.com", "network.timeout": 60},
+    ),
+    (
+        "remote::watsonx",
+        {"url": "https://eu-de.ml.cloud.ibm.com", "timeout": 60, "project_id": "p"},
+        {"base_url": "https://eu-de.ml.cloud.ibm.com", "network.timeout": 60, "project_id": "p"},
+    ),
+    (
+        "remote::azure",
+        {"api_base": "https://a.openai.azure.com", "api_version": "2024-06-01", "api_type": "azure"},
+        {"base_url": "https://a.openai.azure.com", "api_version": "2024-06-01"},
+    ),
+    (
+        "remote::llama-openai-compat",
+        {"openai_compat_api_base": "https://l/compat/v1/"},
+        {"base_url": "https://l/compat/v1/"},
+    ),
     ("remote::passthrough", {"url": "http://p"}, {"base_url": "http://p"}),
     ("remote::together", {"network": {"timeout": 3.0}, "timeout": 60}, {"network.timeout": 3.0}),
 ]
@@ -88,3 +104,10 @@ def test_an_address_is_required_where_there_is_no_default(kind: str, descriptors
     config: type[BaseModel] = descriptors[kind].config
     with pytest.raises(ValidationError, match="base_url"):
         config.model_validate({"base_url": None})
+
+
+@pytest.mark.parametrize("url", ["ftp://h/v1", "localhost:8000", "https://user:pass@h/v1", "http://"])
+def test_an_address_is_one_and_holds_no_credentials(url: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        OpenAICompatibleConfig(base_url=url)
+    assert "pass@" not in "".join(error["msg"] for error in refused.value.errors())

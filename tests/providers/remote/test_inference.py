@@ -115,8 +115,12 @@ async def test_tool_results_and_reasoning_go_both_ways(bench: Bench) -> None:
     bench.says(Say("Sunny.", reasoning="The tool says so."))
     history = [
         {"role": "user", "content": "?"},
-        {"role": "assistant", "content": None, "reasoning_content": "Ask it.", "tool_calls": [
-            {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}]},
+        {
+            "role": "assistant",
+            "content": None,
+            "reasoning_content": "Ask it.",
+            "tool_calls": [{"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}],
+        },
         {"role": "tool", "tool_call_id": "c1", "content": "sun"},
     ]
     reply = await bench.open().openai_chat_completion(chat(messages=history), Call())

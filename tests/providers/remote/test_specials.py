@@ -98,12 +98,18 @@ async def test_ollama_asks_about_a_model_once(bench: Bench) -> None:
     provider = bench.open()
     await provider.list_models(SYSTEM_CALL)
     assert sorted(request.path for request in bench.asked) == ["/api/show", "/api/show", "/api/tags"]
-    bench.up.always(Wire().json({"models": [{"name": "llama3.2:3b", "digest": "cc"},
-                                            {"name": "nomic-embed-text:latest", "digest": "bb"}]}), on="/api/tags")
+    bench.up.always(
+        Wire().json(
+            {"models": [{"name": "llama3.2:3b", "digest": "cc"}, {"name": "nomic-embed-text:latest", "digest": "bb"}]}
+        ),
+        on="/api/tags",
+    )
     bench.up.requests.clear()
     assert [model.id for model in await provider.list_models(SYSTEM_CALL)] == ["llama3.2:3b", "nomic-embed-text:latest"]
     assert [(r.path, r.body and r.body["model"]) for r in bench.asked] == [
-        ("/api/tags", None), ("/api/show", "llama3.2:3b")]
+        ("/api/tags", None),
+        ("/api/show", "llama3.2:3b"),
+    ]
 
 
 @only("text-embeddings-inference")
@@ -149,7 +155,9 @@ async def test_nvidia_rerankers_have_addresses_of_their_own(bench: Bench) -> Non
     bench.up.always(ranking([0.0, -1.5], "nvidia"))
     provider = bench.open(rerank_model_to_url={"nv-rank": f"{bench.up.url}/v1/retrieval/nvidia/nv-rank/reranking"})
     assert await provider.list_models(SYSTEM_CALL) == [
-        ProviderModel("meta/llama"), ProviderModel("nv-rank", ModelType.rerank)]
+        ProviderModel("meta/llama"),
+        ProviderModel("nv-rank", ModelType.rerank),
+    ]
     params = RerankRequest.model_validate({"model": "nv-rank", "query": "q", "items": ["a", "b"]})
     assert [item.relevance_score for item in (await provider.rerank(params, Call())).data] == [0.0, -1.5]
     assert bench.sent.path == "/v1/retrieval/nvidia/nv-rank/reranking"

@@ -43,7 +43,8 @@ async def test_script_then_standing_reply_then_default(up: Upstream, client: ope
 async def test_stream_with_choices_logprobs_and_usage(up: Upstream, client: openai.AsyncOpenAI) -> None:
     up.reply(text("Hello wörld", wire=Wire(split_bytes=1, newline="\r\n", comment="still here")))
     stream = await client.chat.completions.create(
-        **ASK, stream=True, n=2, logprobs=True, top_logprobs=2, stream_options={"include_usage": True})
+        **ASK, stream=True, n=2, logprobs=True, top_logprobs=2, stream_options={"include_usage": True}
+    )
     said, usage, tops = ["", ""], None, set()
     async for chunk in stream:
         usage = chunk.usage or usage
@@ -67,8 +68,11 @@ async def test_tool_calls_come_in_fragments(up: Upstream, client: openai.AsyncOp
 
 async def test_it_knows_who_hung_up_and_who_was_cut_off(up: Upstream) -> None:
     async with httpx.AsyncClient(base_url=up.base_url) as http:
-        up.reply(text("a b c", wire=Wire(cut_after=2)), text("a b c", wire=Wire(refuse=True)),
-                 text("a b c", wire=Wire(stall_after=1)))
+        up.reply(
+            text("a b c", wire=Wire(cut_after=2)),
+            text("a b c", wire=Wire(refuse=True)),
+            text("a b c", wire=Wire(stall_after=1)),
+        )
         with pytest.raises(httpx.RemoteProtocolError):
             await http.post("/chat/completions", json={"stream": True, "messages": []})
         assert up.last.finished

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.relay import StreamRelay
+from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack.dialects.openai.usage import Usage
 from llama_stack_api.errors import ProviderError, ProviderStreamBroken, RateLimited
 
@@ -140,3 +141,9 @@ def test_secrets_are_taken_out_of_what_the_upstream_says() -> None:
         relay.feed(b'data: {"error": {"message": "no quota for sk-secret"}}\n\n')
     assert "***" in caught.value.message
     assert "sk-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b'{"choices": []}', b'{"choices": [1]}', b'{"data": {}}', b"{}", b"[]", b"<html>"])
+def test_a_whole_reply_without_an_answer_is_an_error(body: bytes) -> None:
+    with pytest.raises(ProviderError):
+        relay_reply(body, provider="up", model=OUR_MODEL)

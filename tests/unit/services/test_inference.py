@@ -23,6 +23,7 @@ from llama_stack_api.errors import (
     InvalidRequest,
     ModelNotFound,
     NotImplementedByProvider,
+    ProviderError,
     ProviderStreamBroken,
     UnsupportedParameter,
 )
@@ -291,3 +292,20 @@ async def test_what_is_refused_is_named(tmp_path: Path) -> None:
             with pytest.raises(InvalidRequest) as contradiction:
                 await router.openai_chat_completion(request(**contradicted), CALL)
             assert contradiction.value.param == field
+
+
+async def test_comments_of_the_upstream_are_a_sign_of_life(tmp_path: Path) -> None:
+    async with Upstream() as up, House(up, tmp_path) as router:
+        up.reply(text("one two three", wire=Wire(comment="still thinking", gap_s=0.001)), on="/chat/completions")
+        served = await router.openai_chat_completion(request(stream=True), CALL)
+        assert not isinstance(served.body, bytes)
+        blocks = [block async for block in served.body]
+    assert b"still thinking" not in b"".join(blocks)
+    assert blocks[-1].endswith(sse.DONE)
+
+
+async def test_a_whole_body_where_a_stream_was_asked_for_says_so(tmp_path: Path) -> None:
+    async with Upstream() as up, House(up, tmp_path) as router:
+        up.always(Wire().json({"choices": [{"message": {"content": "x"}}]}), on="/chat/completions")
+        with pytest.raises(ProviderError, match="where a stream was asked for"):
+            await router.openai_chat_completion(request(stream=True), CALL)

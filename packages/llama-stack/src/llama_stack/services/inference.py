@@ -45,8 +45,9 @@ STORED_BYTES_MAX = 64 * 1024 * 1024
 class Served:
     """A reply and who gave it. `body` is the whole JSON, or blocks of whole server-sent events up to `[DONE]`.
 
-    A generator raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once, also
-    before anything was read from it.
+    A block is empty where the provider sent something that holds nothing to pass on yet: it is alive. A generator
+    raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once, also before
+    anything was read from it.
     """
 
     body: bytes | AsyncGenerator[bytes, None]
@@ -199,8 +200,7 @@ class InferenceRouter:
             yield stream.first
             if not in_one:
                 async for data in stream.source:
-                    if block := feed(data):
-                        yield block
+                    yield feed(data)
                     if relay.done:
                         break
             if block := relay.finish():

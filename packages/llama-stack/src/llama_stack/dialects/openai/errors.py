@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from llama_stack_api.errors import (
+    Conflict,
     ContentFiltered,
     ContextLengthExceeded,
     InvalidRequest,
@@ -57,6 +58,11 @@ def error_of_reply(status: int, headers: Mapping[str, str], body: bytes, provide
         )
     said = _Said.of_body(body)
     if status < 400:
+        if not said.message:
+            return ProviderError(
+                f"Provider '{provider}' answered with a whole body where a stream was asked for.",
+                upstream_status=status,
+            )
         status = said.status or 500
     return _error(status, said, provider, retry_after_s(headers))
 
@@ -160,6 +166,8 @@ def _error(status: int, said: _Said, provider: str, retry_after: float | None) -
             return ModelNotFound(text, param="model")
         case 408 | 504:
             return ProviderTimeout(text, upstream_status=status, retry_after_s=retry_after)
+        case 409:
+            return Conflict(text)
         case 413:
             return PayloadTooLarge(text)
         case 429:

@@ -11,12 +11,16 @@ from llama_stack.dialects.openai.usage import Usage, usage_of
 from llama_stack_api.errors import ProviderError
 
 
+class _Object(msgspec.Struct):
+    """Any JSON object: nothing in it is read."""
+
+
 class _Reply(msgspec.Struct):
     model: str | None = None
     usage: Any = None
     error: Any = None
-    choices: msgspec.Raw = msgspec.Raw()
-    data: msgspec.Raw = msgspec.Raw()
+    choices: list[_Object] = []
+    data: list[_Object] = []
 
 
 _decode = msgspec.json.Decoder(_Reply).decode
@@ -37,7 +41,7 @@ def _relayed(body: bytes, provider: str, model: str, identifier: str | None) -> 
     reply = _decode(body)
     if reply.error is not None:
         raise error_in_stream(reply.error, provider)
-    if not bytes(reply.choices).startswith(b"[") and not bytes(reply.data).startswith(b"["):
+    if not reply.choices and not reply.data:
         raise ProviderError(f"Provider '{provider}' answered without 'choices' or 'data'.")
     usage = usage_of(reply.usage)
     if identifier is not None:

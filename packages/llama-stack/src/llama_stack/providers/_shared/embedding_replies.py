@@ -49,9 +49,7 @@ def refuse_unknown(params: EmbeddingsRequest) -> None:
             raise UnsupportedParameter(f"Model '{params.model}' does not support '{name}'.", param=name)
 
 
-def reply_of(
-    vectors: NDArray[np.float32], tokens: int, params: EmbeddingsRequest
-) -> EncodedReply[EmbeddingsResponse]:
+def reply_of(vectors: NDArray[np.float32], tokens: int, params: EmbeddingsRequest) -> EncodedReply[EmbeddingsResponse]:
     """`vectors`: (inputs, dimension). base64 holds little-endian 32-bit floats."""
     rows = vectors.astype("<f4", copy=False)
     if params.encoding_format == "base64":

@@ -139,9 +139,7 @@ def _serve(launch: Launch, gguf: Path) -> Any:
         params.embedding = True
         params.n_ubatch = params.n_batch = max(params.n_batch, launch.context_length)
         if launch.pooling is not None:
-            params.pooling_type = getattr(
-                xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{launch.pooling.upper()}"
-            )
+            params.pooling_type = getattr(xllamacpp.llama_pooling_type, f"LLAMA_POOLING_TYPE_{launch.pooling.upper()}")
     Path(launch.socket).unlink(missing_ok=True)
     os.umask(0o177)  # the socket is for this user alone; not earlier, or the hub's cache got unusable directories
     return xllamacpp.Server(params)

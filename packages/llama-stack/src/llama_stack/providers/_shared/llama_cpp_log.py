@@ -10,8 +10,14 @@ import structlog
 
 _LINE_CHARS_MAX = 500
 _NOTEWORTHY = re.compile(r"^[\d.]+ ([WE]) +(.*)$", re.MULTILINE)
-_EXPECTED = ("security: no API key is set", "need to evaluate at least 1 token", "n_past was set to", "cancel task",
-             "send_error", "were not marked as outputs")
+_EXPECTED = (
+    "security: no API key is set",
+    "need to evaluate at least 1 token",
+    "n_past was set to",
+    "cancel task",
+    "send_error",
+    "were not marked as outputs",
+)
 """What says nothing here: the socket is private, we ask for cancelling, and the client gets its own error."""
 
 

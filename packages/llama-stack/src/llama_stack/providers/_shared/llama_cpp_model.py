@@ -70,9 +70,7 @@ class LocalModel:
         socket = socket_path(home)
         places = settings.parallel + settings.queue_max
         launch = _launch(settings, config, socket, home / "status.json", 2 * settings.parallel + SPARE_HTTP_THREADS)
-        self._process = ModelProcess(
-            launch, home, restarts_max=config.restarts_max, log_bytes_max=config.log_bytes_max
-        )
+        self._process = ModelProcess(launch, home, restarts_max=config.restarts_max, log_bytes_max=config.log_bytes_max)
         self._places = Places(home / "places", places)
         self._turns = Turns(home / "turns", settings.parallel)
         self._request_timeout_s = config.request_timeout_s
@@ -172,9 +170,7 @@ class LocalModel:
             return await self._request(method, path, body, call)
 
     async def _request(self, method: str, path: str, body: bytes | None, call: Call) -> NetReply:
-        return await self._http.send(
-            method, f"http://model{path}", headers=_HEADERS, body=body, deadline=call.deadline
-        )
+        return await self._http.send(method, f"http://model{path}", headers=_HEADERS, body=body, deadline=call.deadline)
 
     def doubt(self) -> None:
         """A reply failed: make sure that the process lives before the next request."""

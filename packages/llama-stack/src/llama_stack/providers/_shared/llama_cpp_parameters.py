@@ -85,9 +85,7 @@ def needs_tools(body: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _accepted(
-    body: dict[str, Any], honoured: frozenset[str], refused: Mapping[str, tuple[Any, ...]]
-) -> dict[str, Any]:
+def _accepted(body: dict[str, Any], honoured: frozenset[str], refused: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name, value in body.items():
         if value is None or name in SERVED or value in refused.get(name, ()):

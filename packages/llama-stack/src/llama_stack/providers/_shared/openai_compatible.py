@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
@@ -64,6 +64,16 @@ class OpenAICompatibleConfig(BaseModel):
     allow_client_url: bool = False
     """Whether a request may name another address in `X-LlamaStack-Provider-Data`: it makes this server call it.
     The configured `api_key` is never sent there; `network.headers` are."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be an address that starts with http:// or https://")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must not hold credentials: put them into api_key or network.headers")
+        return url
 
     @model_validator(mode="before")
     @classmethod

@@ -219,7 +219,9 @@ class CompletionStore:
         return len(written.rows)
 
     async def _beyond(self, principal: Principal, after: str, order: Order) -> sa.ColumnElement[bool]:
-        rows = await self._database.read(sa.select(TABLE.c.stored_at).where(*_THIS), _this(principal, after))
+        rows = await self._database.read(
+            sa.select(TABLE.c.stored_at).where(*_THIS), _this(principal, _text(after, "after"))
+        )
         if not rows:
             raise InvalidRequest(f"there is no stored chat completion {after!r} to list after", param="after")
         place = sa.tuple_(TABLE.c.stored_at, TABLE.c.id)
