@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
+from annotated_types import Ge
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
@@ -21,26 +22,31 @@ class Maker:
     Of a union that allows any text besides literals, the literals are made; of one that allows null, a value.
     """
 
-    def __init__(self, seed: str, *, optional: float = 1.0, places: Places | None = None) -> None:
-        """`optional` is the share of the optional fields that are set."""
-        self._chance = random.Random(seed)
+    def __init__(
+        self, chance: random.Random, *, optional: float = 1.0, unknown: float = 0.0, places: Places | None = None
+    ) -> None:
+        """`optional` is the share of the optional fields that are set, `unknown` of the objects with a further one."""
+        self._chance = chance
         self._optional = optional
+        self._unknown = unknown
         self._places = places or {}
 
     def model(self, model: type[BaseModel]) -> dict[str, Any]:
         """The fields of an instance by the names that they have in JSON."""
         made = {}
         for name, field in model.model_fields.items():
-            if field.is_required() or self._chance.random() < self._optional:
+            if field.is_required() or name == "type" or self._chance.random() < self._optional:
                 made[field.alias or name] = self.value(self._places.get((model, name), field.annotation), field)
+        if self._chance.random() < self._unknown:
+            made[f"x-{self.text()}"] = self._chance.choice([None, 1.5, {"deep": [True, {}]}, self.text()])
         return made
 
     def value(self, annotation: Any, field: FieldInfo | None = None) -> Any:
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
-            return self.value(arguments[0])
+            return self.value(arguments[0], field)
         if origin in (Union, UnionType):
-            return self.value(self._chance.choice(worth_making(arguments)))
+            return self.value(self._chance.choice(worth_making(arguments)), field)
         if origin is Literal:
             return self._chance.choice(arguments)
         if origin is list:
@@ -49,14 +55,16 @@ class Maker:
             return {self.text(): self.value(arguments[1])}
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             return self.model(annotation)
-        return self.scalar(annotation)
+        return self.scalar(annotation, field)
 
-    def scalar(self, annotation: Any) -> Any:
+    def scalar(self, annotation: Any, field: FieldInfo | None) -> Any:
         match annotation:
             case type() if issubclass(annotation, bool):
                 return self._chance.random() < 0.5
             case type() if issubclass(annotation, int):
-                return self._chance.randint(1, 3)
+                bounds = [each.ge for each in field.metadata if isinstance(each, Ge)] if field else []
+                least = next((bound for bound in bounds if isinstance(bound, int)), 1)
+                return least + self._chance.randint(0, 2)
             case type() if issubclass(annotation, float):
                 return round(self._chance.random(), 3)
             case type() if issubclass(annotation, str | SecretStr):

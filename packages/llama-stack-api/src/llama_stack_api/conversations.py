@@ -1,41 +1,23 @@
-"""Conversations: items that responses read from and add to."""
+"""The Conversations API under the names of `llama-stack-api` 0.7: our types, and the protocol of a provider.
+
+New code imports the types from `llama_stack_api.openai.conversations`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from pydantic import Field
-
-from llama_stack_api.base import Metadata, UnixTime, WireModel
-from llama_stack_api.openai_responses import OpenAIResponseInput
+from llama_stack_api.base import WireModel
+from llama_stack_api.openai import conversations
 from llama_stack_api.paging import Order
 
-ConversationItem: TypeAlias = OpenAIResponseInput
-
-ITEMS_MAX = 20
-
-ConversationItems: TypeAlias = Annotated[list[ConversationItem], Field(max_length=ITEMS_MAX)]
-
-
-class Conversation(WireModel):
-    id: str
-    object: Literal["conversation"] = "conversation"
-    created_at: UnixTime
-    metadata: Metadata | None = None
-
-
-class ConversationItemList(WireModel):
-    object: Literal["list"] = "list"
-    data: list[ConversationItem]
-    first_id: str | None = None
-    last_id: str | None = None
-    has_more: bool = False
-
-
-class ConversationDeletedResource(WireModel):
-    id: str
-    object: Literal["conversation.deleted"] = "conversation.deleted"
-    deleted: bool = True
+Conversation = conversations.Conversation
+ConversationDeletedResource = conversations.ConversationDeleted
+ConversationItem: TypeAlias = conversations.ConversationItem
+ConversationItemList = conversations.ConversationItemList
+CreateConversationRequest = conversations.CreateConversationRequest
+UpdateConversationRequest = conversations.UpdateConversationRequest
+AddItemsRequest = conversations.AddItemsRequest
 
 
 class ConversationItemDeletedResource(WireModel):
@@ -44,25 +26,12 @@ class ConversationItemDeletedResource(WireModel):
     deleted: bool = True
 
 
-class CreateConversationRequest(WireModel):
-    items: ConversationItems | None = None
-    metadata: Metadata | None = None
-
-
 class GetConversationRequest(WireModel):
     conversation_id: str
 
 
-class UpdateConversationRequest(WireModel):
-    metadata: Metadata
-
-
 class DeleteConversationRequest(WireModel):
     conversation_id: str
-
-
-class AddItemsRequest(WireModel):
-    items: ConversationItems
 
 
 class RetrieveItemRequest(WireModel):
