@@ -65,6 +65,35 @@ def test_a_provider_that_does_not_open_stops_no_other(tmp_path: Path, upstream: 
         assert reply.choices[0].message.content == "Hello from the upstream."
 
 
+def test_a_setting_that_a_provider_does_not_know_is_a_warning(tmp_path: Path, upstream: Upstream) -> None:
+    upstream.always(models("m"), on="/models")
+    settings = {"base_url": upstream.base_url, "refresh_model": True}
+    entry = {"provider_id": "up", "provider_type": "remote::vllm", "config": settings}
+    path = tmp_path / "run.yaml"
+    path.write_text(json.dumps({"distro_name": "doubt", "providers": {"inference": [entry]}}))
+    with running(str(path), "--port", "0", home=tmp_path) as server:
+        (warning,) = server.events("config_warning")
+        assert "config.refresh_model is not known" in warning["reason"]
+        assert not server.events("provider_not_served")
+        (serving,) = server.events("serving")
+        assert (serving["providers"], serving["refused"]) == (["up"], [])
+    code, said = refused(str(path), "--port", "0", "--strict", home=tmp_path)
+    assert code == 1
+    assert "Did you mean 'refresh_models'?" in said
+
+
+def test_a_key_file_that_cannot_be_read_is_told(tmp_path: Path, config_file: ConfigFile) -> None:
+    keys = tmp_path / "keys.yaml"
+    path = config_file({}, server={"auth": {"provider_config": {"type": "api_keys", "file": str(keys)}}})
+    for content, reason in ((None, "cannot be read: No such file"), ("- id: [", "is not valid YAML, line 1")):
+        if content is not None:
+            keys.write_text(content)
+        code, said = refused(path, "--port", "0", home=tmp_path)
+        assert code == 1
+        assert f"server.auth.provider_config.file: {keys} {reason}" in said
+        assert "unexpected" not in said
+
+
 def test_a_config_of_the_reference_implementation_runs_unchanged(tmp_path: Path, upstream: Upstream) -> None:
     upstream.always(models("m"), on="/models")
     path = Path(__file__).parents[1] / "unit/config/data/reference_starter.yaml"

@@ -69,6 +69,7 @@ async def edge(
     server: dict[str, Any] | None = None,
     config: dict[str, Any] | None = None,
     environ: dict[str, str] | None = None,
+    uvicorn_options: dict[str, Any] | None = None,
     **changed: Any,
 ) -> AsyncIterator[tuple[Running, Answering]]:
     """`server` and `config` are parts of the run config; `changed` replaces services."""
@@ -80,7 +81,7 @@ async def edge(
     async with Stack.open(whole, state_dir=directory / "state") as stack:
         services: Any = replace(stack.services, **{"inference": inference, **changed})
         app = create_app(services, whole.server, environ=environ or {})
-        async with running(app, services, whole.server) as server_:
+        async with running(app, services, whole.server, **(uvicorn_options or {})) as server_:
             yield server_, inference
 
 

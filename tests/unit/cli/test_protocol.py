@@ -74,3 +74,36 @@ async def test_a_head_that_never_ends_is_given_up(begun: bytes, monkeypatch: pyt
     async with connection(1000) as (reader, writer):
         writer.write(begun)
         assert await asyncio.wait_for(reader.read(), 5) == b""
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00", "method"),
+        (b"good morning\r\n\r\n", "method"),
+        (b"FETCH / HTTP/1.1\r\nhost: x\r\n\r\n", "method"),
+        (b"GET / HTTP/3.7\r\nhost: x\r\n\r\n", "version"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: many\r\n\r\n", "Content-Length"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n", "Transfer-Encoding"),
+        (b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nmany\r\n", "chunk"),
+        (b"GET http://[ HTTP/1.1\r\nhost: x\r\n\r\n", ""),
+    ],
+)
+async def test_what_is_not_http_is_told_so_in_json(request_: bytes, reason: str) -> None:
+    async with connection(1000) as (reader, writer):
+        writer.write(request_)
+        head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"content-type: application/json" in head
+        error = json.loads(body)["error"]
+        assert (error["type"], error["param"], error["code"]) == ("invalid_request_error", None, "invalid_http")
+        assert reason in error["message"]
+
+
+async def test_a_reply_is_whole_before_garbage_behind_its_request_ends_the_connection() -> None:
+    async with connection(1000) as (reader, writer):
+        writer.write(REQUEST + b"\r\n" + b"good morning\r\n\r\n")
+        said = await asyncio.wait_for(reader.read(), 5)
+        assert said.startswith(b"HTTP/1.1 200")
+        assert said.endswith(b"ok")
+        assert said.count(b"HTTP/1.1") == 1

@@ -110,6 +110,7 @@ def started(**changes: Any) -> Started:
         "off": [("openai", "OPENAI_API_KEY")],
         "refused": [],
         "warnings": [],
+        "inference": True,
         "model": "llama-cpp/small",
         "seconds": 0.4,
     }
@@ -127,7 +128,28 @@ def test_the_banner_says_what_serves_what_does_not_and_what_to_try() -> None:
 
 
 def test_with_keys_the_curl_sends_one() -> None:
-    assert "Authorization: Bearer" in banner(started(authenticated=True))
+    text = banner(started(authenticated=True))
+    assert "Authorization: Bearer" in text
+    assert "/docs" not in text
+
+
+def test_without_inference_the_curl_asks_for_no_models() -> None:
+    text = banner(started(inference=False, model=None))
+    assert "/v1/inspect/routes" in text
+    assert "/v1/models" not in text
+
+
+def test_strict_checks_the_settings_of_providers_too(llama: Llama, config_file: ConfigFile) -> None:
+    entry = {
+        "provider_id": "up",
+        "provider_type": "remote::vllm",
+        "config": {"base_url": "http://x/v1", "api_kye": "k"},
+    }
+    result = llama("run", str(config_file({"inference": [entry]})), "--strict")
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "providers.inference[0].config.api_kye (line " in said
+    assert "unexpected error" not in said
     assert "Authorization" not in banner(started())
 
 

@@ -142,6 +142,15 @@ def test_apis_says_which_routes_are_offered() -> None:
     ]
 
 
+def test_providers_of_an_api_that_is_not_served_are_noted_and_not_opened(tmp_path: Path) -> None:
+    text = MINIMAL + "apis: [safety]\n"
+    loaded = load(tmp_path, text.replace("providers: {}", "providers: {inference: [], safety: []}"))
+    assert list(loaded.config.provider_entries()) == []
+    [notice] = [str(warning) for warning in loaded.warnings]
+    assert "providers.inference" in notice
+    assert "`apis` does not list 'inference'" in notice
+
+
 @pytest.mark.parametrize("name", ["/etc", "../../x", "a/b", "..", "\\\\host\\x"])
 def test_state_stays_below_the_base_directory(tmp_path: Path, name: str) -> None:
     directory = distribution_dir(name, {"HOME": str(tmp_path)})

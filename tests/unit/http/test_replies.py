@@ -11,6 +11,8 @@ from typing import Any
 import openai
 import pytest
 
+from llama_stack.cli.runner.protocol import bounded_protocol
+from llama_stack.http import app
 from llama_stack_api.errors import (
     LlamaStackError,
     ModelNotFound,
@@ -204,7 +206,25 @@ async def test_a_stream_that_stands_still(tmp_path: Path) -> None:
         assert "[DONE]" not in reply.text
 
 
-async def test_a_client_that_does_not_read_is_dropped(tmp_path: Path) -> None:
+async def test_a_stream_that_shows_signs_of_life_does_not_stand_still(tmp_path: Path) -> None:
+    async def answer(params: Any, call: Call) -> AsyncGenerator[bytes, None]:
+        async def blocks() -> AsyncGenerator[bytes, None]:
+            yield b"data: 1\n\n"
+            for _ in range(8):
+                await asyncio.sleep(0.1)
+                yield b""
+            yield b"data: [DONE]\n\n"
+
+        return blocks()
+
+    limits = {"limits": {"stream_idle_timeout_s": 0.4}}
+    async with edge(tmp_path, answer, server=limits) as (server, _), client(server) as http:
+        assert (await http.post(CHAT, json=QUESTION)).text == "data: 1\n\ndata: [DONE]\n\n"
+
+
+async def test_a_client_that_does_not_read_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     async def endless(params: Any, call: Call) -> AsyncGenerator[bytes, None]:
         async def blocks() -> AsyncGenerator[bytes, None]:
             try:
@@ -215,12 +235,19 @@ async def test_a_client_that_does_not_read_is_dropped(tmp_path: Path) -> None:
 
         return blocks()
 
+    monkeypatch.setattr(app, "LAST_WORDS_S", 0.1)
     closed = asyncio.Event()
-    async with edge(tmp_path, endless, server={"limits": {"stream_idle_timeout_s": 0.2}}) as (server, _):
+    limits = {"limits": {"stream_idle_timeout_s": 0.2}}
+    options = {"http": bounded_protocol(10_000)}
+    async with edge(tmp_path, endless, server=limits, uvicorn_options=options) as (server, _):
         _, writer = await raw(server, post(CHAT, BODY))
         async with asyncio.timeout(5):
             await closed.wait()
+            # Closed as well, although the client has still read nothing.
+            while server.server.server_state.connections:
+                await asyncio.sleep(0.01)
         writer.close()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -21,12 +23,8 @@ def config_check(config: Reference = None, strict: Strict = False) -> None:
     from llama_stack.config import load_config
 
     loaded = load_config(config, environ=os.environ, strict=strict)
-    problems = [*loaded.warnings, *provider_problems(loaded)]
-    errors = [problem for problem in problems if _is_error(problem, strict)]
-    if errors:
-        from llama_stack.config import ConfigError
-
-        raise ConfigError(errors, str(loaded.path))
+    problems = [*loaded.warnings, *provider_problems(loaded, os.environ)]
+    fail_on_errors(problems, loaded.path, strict=strict)
     for warning in problems:
         print(f"Warning: {warning}")
     count = sum(1 for _ in loaded.config.provider_entries())
@@ -54,13 +52,22 @@ def config_schema() -> None:
     print(json.dumps(run_config_schema(), indent=2))
 
 
-def provider_problems(loaded: LoadedConfig) -> list[Problem]:
+def fail_on_errors(problems: Iterable[Problem], path: Path, *, strict: bool) -> None:
+    """`ConfigError` with those of the problems that are errors."""
+    from llama_stack.config import ConfigError
+
+    errors = [problem for problem in problems if _is_error(problem, strict)]
+    if errors:
+        raise ConfigError(errors, str(path))
+
+
+def provider_problems(loaded: LoadedConfig, environ: Mapping[str, str]) -> list[Problem]:
     """What is wrong with the providers of a config, at the lines of its file."""
     from llama_stack.cli.provider_configs import check_providers
     from llama_stack.cli.source import Source
     from llama_stack.routing.catalog import Catalog
 
-    source = Source(loaded.path, os.environ)
+    source = Source(loaded.path, environ)
     return list(check_providers(loaded.config, Catalog(), source.problem))
 
 

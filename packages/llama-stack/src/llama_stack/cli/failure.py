@@ -25,10 +25,16 @@ def explain(error: Exception) -> Failure:
         return error
     from llama_stack.config.problem import ConfigError
     from llama_stack.routing.errors import RoutingConfigError
+    from llama_stack.security.key_file import KeyFileUnreadable
     from llama_stack_api.errors import LlamaStackError
 
     if isinstance(error, ConfigError | RoutingConfigError | LlamaStackError):
         return Failure(str(error))
+    if isinstance(error, KeyFileUnreadable):
+        return Failure(
+            f"server.auth.provider_config.file: {error}",
+            "Write the file, or leave the setting out; without its keys the server would let nobody in",
+        )
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return Failure(f"{place}{error.strerror}")

@@ -27,6 +27,12 @@ def _apis(config: RunConfig) -> Iterator[Problem]:
     for api in config.providers:
         if api not in config.apis:
             yield from _api(api, ("providers", api), config)
+        if api in PROVIDER_APIS and not config.serves(api):
+            yield Problem(
+                f"`apis` does not list {api!r}, so its routes are not offered and its providers not opened",
+                ("providers", api),
+                severity=Severity.NOTICE,
+            )
 
 
 def _api(api: str, path: ConfigPath, config: RunConfig) -> Iterator[Problem]:

@@ -46,7 +46,7 @@ class RunConfig(Section):
     """The former name of `distro_name`."""
     container_image: str | None = None
     apis: list[str] = Field(default_factory=list)
-    """APIs whose routes are offered; empty: all."""
+    """APIs whose routes are offered and whose providers are opened; empty: all."""
     providers: dict[str, ProviderEntries]
     """Providers by the API that they implement. The same type may appear several times under different ids."""
     storage: StorageConfig = Field(default_factory=StorageConfig)
@@ -76,9 +76,10 @@ class RunConfig(Section):
         return self
 
     def provider_entries(self) -> Iterator[tuple[str, ProviderEntry]]:
-        """The providers to open, each with its API; entries of APIs that no provider implements are left out."""
+        """The providers to open, each with its API: neither those of APIs that no provider implements, nor those of
+        APIs that are not served."""
         for api, entries in self.providers.items():
-            if api not in _NOT_OPENED:
+            if api not in _NOT_OPENED and self.serves(api):
                 for entry in entries:
                     yield api, entry
 

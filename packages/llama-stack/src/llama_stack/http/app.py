@@ -14,7 +14,7 @@ from typing import Protocol
 from llama_stack.config.server import ServerConfig
 from llama_stack.http.asgi import ASGIApp, Message, Receive, Scope, Send
 from llama_stack.http.cold import ColdRoutes
-from llama_stack.http.dispatch import HotTable, Operation, hot_table
+from llama_stack.http.dispatch import API_OF_TAG, HotTable, Operation, hot_table
 from llama_stack.http.errors import InternalError
 from llama_stack.http.exchange import CLIENT_GONE, Exchange, Stop, Stopped
 from llama_stack.http.middleware.admission import Admission
@@ -82,7 +82,9 @@ class Edge:
         self._log = get_logger("http")
         self._access_log = access_log
         self.operations = hot_operations(services)
-        self.hot: HotTable = hot_table(self.operations)
+        self.hot: HotTable = hot_table(
+            [each for each in self.operations if services.admin.serves(API_OF_TAG[each.tag])]
+        )
         self.cold = ColdRoutes(services, self.operations)
         self.admission = Admission(server.limits, always=ALWAYS_ADMITTED, report=services.metrics.concurrent_requests)
         policy = server.cors_policy
@@ -137,8 +139,7 @@ class Edge:
             async with asyncio.timeout(LAST_WORDS_S):
                 await exchange.send_error(shown)
         except TimeoutError:
-            # The client does not read. Returning without a complete reply makes the server drop the connection.
-            return
+            await exchange.abort()
 
     def _shown(self, exchange: Exchange, error: Exception | asyncio.CancelledError) -> LlamaStackError:
         if exchange.stop is Stop.TIMEOUT:

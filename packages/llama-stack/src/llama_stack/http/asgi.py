@@ -11,3 +11,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers: TypeAlias = list[tuple[bytes, bytes]]
+
+ABORT = "llama_stack.abort"
+"""The scope's extension, where the server has it, that drops the connection with what waits to be sent: a function
+without arguments."""

@@ -38,6 +38,17 @@ class Operation:
     media_type: str | None = None
 
 
+API_OF_TAG = {
+    "Chat": "inference",
+    "Completions": "inference",
+    "Embeddings": "inference",
+    "Rerank": "inference",
+    "Models": "inference",
+    "Admin": "admin",
+}
+"""Which API of the run config the routes of a tag belong to. Each route has such a tag: else `apis` would miss it."""
+
+
 HotTable: TypeAlias = Mapping[tuple[str, str], Handler]
 
 

@@ -6,23 +6,26 @@ stands in the document and leads to the very same handler.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
+import threading
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
 from pydantic.warnings import UnsupportedFieldAttributeWarning
 from starlette.exceptions import HTTPException
-from starlette.routing import Match
+from starlette.routing import Match, Route
 
 from llama_stack.http import sse
 from llama_stack.http.asgi import Receive, Scope, Send
-from llama_stack.http.dispatch import SCOPE_KEY, Handler, Operation
+from llama_stack.http.dispatch import API_OF_TAG, SCOPE_KEY, Handler, Operation
+from llama_stack.http.docs_page import HEADERS, docs_page
 from llama_stack.http.exchange import Exchange, not_json
 from llama_stack.http.parsing import invalid_body, invalid_value
 from llama_stack.http.routes.model import add_model_routes
@@ -44,12 +47,22 @@ SECURITY_SCHEMES = {
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
 }
 
+DOCS_PATHS = ("/docs", "/redoc")
+
 EVENTS = "1XX"
 """Under this key FastAPI is told the type of a stream's events; see `DocumentedApp.openapi`."""
 
 
 class DocumentedApp(FastAPI):
     """FastAPI without its own error handling: errors go up to the edge, which renders all errors alike."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(docs_url=None, redoc_url=None, **options)
+        self.kept_away: list[tuple[str, APIRoute]] = []
+        self._rendering = threading.Lock()
+        self._page: bytes | None = None
+        for path in DOCS_PATHS:
+            self.add_route(path, self._docs, include_in_schema=False)
 
     def build_middleware_stack(self) -> Any:
         return self._routed
@@ -64,36 +77,61 @@ class DocumentedApp(FastAPI):
             except HTTPException as error:
                 raise self._refused(error, scope) from None
 
+    def keep_away(self, serves: Callable[[str], bool]) -> None:
+        """Take out the routes of APIs that are not served; who asks for one is told why it is not there."""
+        for route in list(self._api_routes()):
+            (api,) = {API_OF_TAG[str(tag)] for tag in route.tags}
+            if not serves(api):
+                self.router.routes.remove(route)
+                self.kept_away.append((api, route))
+
     def _refused(self, error: HTTPException, scope: Scope) -> LlamaStackError:
         shown = f"{scope['method']} {scope['path'][:200]}"
         if error.status_code == MethodNotAllowed.status:
             allowed = ", ".join(sorted(self._methods_of(scope)))
             return MethodNotAllowed(f"{shown} is not possible; allowed here: {allowed}.", headers={"allow": allowed})
         if error.status_code == NotFound.status:
+            for api, route in self.kept_away:
+                if route.matches(scope)[0] != Match.NONE:
+                    return NotFound(
+                        f"{shown} is not served: the run config's `apis` does not list {api!r}.", code="api_not_served"
+                    )
             return NotFound(f"There is no route {shown}; /v1/inspect/routes lists them.", code="unknown_url")
         # What json.loads refuses with anything but a place: bytes that are no UTF-8, numbers without end.
         return MalformedBody("The body is not valid JSON.")
 
     def _methods_of(self, scope: Scope) -> set[str]:
         matching = (
-            route for route in self.routes if isinstance(route, APIRoute) and route.matches(scope)[0] != Match.NONE
+            route for route in self.routes if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE
         )
         return {method for route in matching for method in route.methods or ()}
 
+    def _api_routes(self) -> Iterator[APIRoute]:
+        return (route for route in self.routes if isinstance(route, APIRoute))
+
     def openapi(self) -> dict[str, Any]:
         """The document. FastAPI knows one type per reply, so that of events travels under a status of its own."""
-        if self.openapi_schema is None:
-            with _aliases_of_bodies_allowed():
-                document = super().openapi()
-            for path, operation in ((path, each) for path, item in document["paths"].items() for each in item.values()):
-                _put_events_in_place(operation["responses"])
-                if path in PUBLIC_PATHS:
-                    operation["security"] = []
-            document["components"]["securitySchemes"] = SECURITY_SCHEMES
-            # The empty one last: whether keys are asked for is the run config's to say.
-            document["security"] = [*({name: []} for name in SECURITY_SCHEMES), {}]
-        assert self.openapi_schema is not None
-        return self.openapi_schema
+        with self._rendering:
+            if self.openapi_schema is None:
+                self._make_document()
+            assert self.openapi_schema is not None
+            return self.openapi_schema
+
+    def _make_document(self) -> None:
+        with _aliases_of_bodies_allowed():
+            document = super().openapi()
+        for path, operation in ((path, each) for path, item in document["paths"].items() for each in item.values()):
+            _put_events_in_place(operation["responses"])
+            if path in PUBLIC_PATHS:
+                operation["security"] = []
+        document["components"]["securitySchemes"] = SECURITY_SCHEMES
+        # The empty one last: whether keys are asked for is the run config's to say.
+        document["security"] = [*({name: []} for name in SECURITY_SCHEMES), {}]
+
+    async def _docs(self, request: Request) -> Response:
+        if self._page is None:
+            self._page = await asyncio.to_thread(lambda: docs_page(self.openapi()))
+        return HTMLResponse(self._page, headers=HEADERS)
 
 
 def documented_app(services: Services, operations: Sequence[Operation]) -> DocumentedApp:
@@ -110,6 +148,7 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
     add_model_routes(app, services.models)
     add_stored_routes(app, services.stored)
     add_provider_routes(app, services.admin)
+    app.keep_away(services.admin.serves)
     with _aliases_of_bodies_allowed():
         for route in app.routes:
             if isinstance(route, APIRoute) and route.body_field is not None and not isinstance(route.app, Direct):

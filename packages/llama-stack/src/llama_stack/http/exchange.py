@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llama_stack.http import sse
-from llama_stack.http.asgi import Message, Receive, Scope, Send
+from llama_stack.http.asgi import ABORT, Message, Receive, Scope, Send
 from llama_stack.http.errors import error_headers, renderer_for
 from llama_stack.http.middleware.decompression import decompressed
 from llama_stack.http.middleware.depth import check_depth
@@ -216,6 +216,8 @@ class Exchange:
     ) -> None:
         """Send blocks of whole events as they come. The generator is closed in any case.
 
+        An empty block is not sent, but a sign of life: the time that a stream may stand still begins anew.
+
         An error in the middle becomes the last event, so that no client takes the stream for complete.
         """
         send, loop, idle_s = self._send, self._loop, self.limits.stream_idle_timeout_s
@@ -227,7 +229,8 @@ class Exchange:
             await send({"type": "http.response.body", "body": first, "more_body": True})
             self.deadline = loop.time() + idle_s
             async for block in blocks:
-                await send({"type": "http.response.body", "body": block, "more_body": True})
+                if block:
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
                 self.deadline = loop.time() + idle_s
         finally:
             await blocks.aclose()
@@ -243,6 +246,13 @@ class Exchange:
         elif self.streaming and not self.replied:
             self.replied = True
             await self._send({"type": "http.response.body", "body": sse.event(body)})
+
+    async def abort(self) -> None:
+        """Drop the connection of a client that does not read, with what waits to be sent, if the server lets us."""
+        drop = self.scope.get("extensions", {}).get(ABORT)
+        if drop is not None:
+            drop()
+            await self._watch()
 
     async def forward_send(self, message: Message) -> None:
         """For an ASGI application behind this exchange: its reply gets the headers that all replies have."""

@@ -27,6 +27,7 @@ _LISTING_HEALTH = {
 class AdminService:
     def __init__(self, config: RunConfig, opener: ProviderOpener, discovery: Discovery) -> None:
         self._entries = list(config.provider_entries())
+        self.serves = config.serves
         self._opener = opener
         self._discovery = discovery
         self._version = metadata.version("llama-stack")

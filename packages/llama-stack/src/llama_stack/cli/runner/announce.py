@@ -15,6 +15,7 @@ from llama_stack.cli.runner.listen import Listener, shown_url
 from llama_stack.config import LoadedConfig
 from llama_stack.stack import Stack
 from llama_stack.telemetry.logs import get_logger
+from llama_stack_api.api import Api
 from llama_stack_api.principal import SYSTEM_CALL
 
 MODEL_WAIT_S = 0.5
@@ -70,8 +71,12 @@ class Announcer:
             authenticated=config.server.auth is not None and config.server.auth.provider_config is not None,
             on=on,
             off=turned_off(self._loaded.path, configured),
-            refused=[str(problem) for problem in stack.problems],
-            warnings=[str(warning) for warning in self._loaded.warnings],
+            refused=[str(problem) for problem in stack.problems if problem.fatal],
+            warnings=[
+                *(str(warning) for warning in self._loaded.warnings),
+                *(str(problem) for problem in stack.problems if not problem.fatal),
+            ],
+            inference=config.serves(Api.inference),
             model=model,
             seconds=time.monotonic() - self._begun,
         )
@@ -79,6 +84,8 @@ class Announcer:
 
 async def _a_model(stack: Stack) -> str | None:
     """The id of a model that chats, as soon as one is known."""
+    if not stack.config.serves(Api.inference):
+        return None
     deadline = time.monotonic() + MODEL_WAIT_S
     while True:
         for model in (await stack.services.models.list_models(SYSTEM_CALL)).data:

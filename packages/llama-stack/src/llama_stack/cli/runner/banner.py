@@ -16,7 +16,8 @@ _OFF_SHOWN_MAX = 4
 @dataclass(frozen=True, slots=True)
 class Started:
     """A running server, told: `on` are provider ids with their types, `off` ids with the variable that is not set,
-    `refused` what did not open and why, `model` one that a first request can name."""
+    `refused` what did not open and why, `model` one that a first request can name, `inference` whether that is served.
+    """
 
     version: str
     distro_name: str
@@ -27,6 +28,7 @@ class Started:
     off: Sequence[tuple[str, str]]
     refused: Sequence[str]
     warnings: Sequence[str]
+    inference: bool
     model: str | None
     seconds: float
 
@@ -40,7 +42,9 @@ def turned_off(path: Path, on: Sequence[str]) -> list[tuple[str, str]]:
 def banner(started: Started) -> str:
     lines = [f"Llama Stack {started.version} · {started.distro_name} · ready in {started.seconds:.1f} s", ""]
     workers = f" · {started.workers} workers" if started.workers > 1 else ""
-    lines += [f"  {started.url}{workers} · {started.url}/docs", ""]
+    # A browser cannot send a key.
+    docs = "" if started.authenticated else f" · {started.url}/docs"
+    lines += [f"  {started.url}{workers}{docs}", ""]
     width = max((len(provider_id) for provider_id, _ in started.on), default=0)
     lines += [f"  on   {provider_id.ljust(width)}  {type_}" for provider_id, type_ in started.on]
     lines += [f"  off  {_off(started.off)}"] if started.off else []
@@ -69,7 +73,7 @@ def _off(off: Sequence[tuple[str, str]]) -> str:
 def _try_it(started: Started) -> list[str]:
     key = ' -H "Authorization: Bearer $LLAMA_STACK_API_KEY"' if started.authenticated else ""
     if started.model is None:
-        return [f"  curl {started.url}/v1/models{key}"]
+        return [f"  curl {started.url}/v1/{'models' if started.inference else 'inspect/routes'}{key}"]
     body = json.dumps({"model": started.model, "messages": [{"role": "user", "content": "Say hello."}]})
     return [
         f"  curl {started.url}/v1/chat/completions{key} -H 'Content-Type: application/json' \\",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from llama_stack.http.asgi import ABORT
 
 HEAD_TIMEOUT_S = 20.0
 
@@ -32,6 +35,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         if self._in_head:
             self._head_bytes += len(data)
             if self._head_timer is None:
@@ -43,6 +48,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
+        extensions: dict[Any, Any] = {ABORT: self.abort}
+        self.scope["extensions"] = extensions
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -58,9 +65,24 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         self._in_head = True
 
-    def send_400_response(self, msg: str) -> None:
-        if not self._refused:
-            super().send_400_response(msg)
+    def send_400_response(self, _: str) -> None:
+        if self._refused:  # for its head, just now
+            return
+        self._refused = True
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            if not cycle.more_body:
+                # What does not parse came behind a whole request, whose client would take a 400 for its reply.
+                cycle.keep_alive = False
+                return
+            if cycle.response_started:
+                self.transport.close()
+                return
+        self._refuse(b"400 Bad Request", "invalid_http", f"The request is not valid HTTP{_reason(sys.exc_info()[1])}.")
+
+    def abort(self) -> None:
+        """Unlike `close`, this does not wait until the client has read what was written."""
+        self.transport.abort()
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
@@ -73,14 +95,24 @@ class BoundedProtocol(HttpToolsProtocol):
             f"The request's headers are larger than {self.header_bytes_max} bytes; server.limits.header_bytes_max "
             "raises that limit."
         )
-        error = {"message": message, "type": "invalid_request_error", "param": None, "code": "headers_too_large"}
+        self._refuse(b"431 Request Header Fields Too Large", "headers_too_large", message)
+
+    def _refuse(self, status: bytes, code: str, message: str) -> None:
+        """Reply before there is an exchange, and close."""
+        error = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
         body = json.dumps({"error": error}).encode()
         self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"HTTP/1.1 %b\r\ncontent-type: application/json\r\nconnection: close\r\n" % status
             + b"content-length: %d\r\n\r\n" % len(body)
             + body
         )
         self.transport.close()
+
+
+def _reason(error: BaseException | None) -> str:
+    """What the parser says, such as `: Invalid method encountered`. Errors of our own callbacks say nothing of use."""
+    told = isinstance(error, httptools.HttpParserError) and not isinstance(error, httptools.HttpParserCallbackError)
+    return f": {error}" if told and str(error) else ""
 
 
 def bounded_protocol(header_bytes_max: int) -> type[Any]:

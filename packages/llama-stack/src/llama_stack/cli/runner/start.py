@@ -44,6 +44,8 @@ def start(wishes: Wishes) -> int:
     """Run until the server is told to stop; the exit code."""
     begun = time.monotonic()
     loaded, environ = load(wishes, os.environ)
+    if wishes.strict:
+        check_provider_settings(loaded, environ)
     server = loaded.config.server
     check_address(server, allow_unauthenticated=wishes.allow_unauthenticated)
     check_workers(loaded)
@@ -84,6 +86,13 @@ def check_address(server: ServerConfig, *, allow_unauthenticated: bool) -> None:
         check_listening(server.host, authenticated=authenticated, allow_unauthenticated=allow_unauthenticated)
     except OpenToTheNetwork as error:
         raise Failure(str(error), "`llama stack keys new` makes a key and the lines to paste") from None
+
+
+def check_provider_settings(loaded: LoadedConfig, environ: Mapping[str, str]) -> None:
+    """`--strict`: what would only be reported of a provider stops the start."""
+    from llama_stack.cli.configs import fail_on_errors, provider_problems
+
+    fail_on_errors(provider_problems(loaded, environ), loaded.path, strict=True)
 
 
 def check_workers(loaded: LoadedConfig) -> None:

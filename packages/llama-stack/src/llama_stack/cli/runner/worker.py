@@ -18,6 +18,7 @@ from llama_stack.cli.runner.protocol import bounded_protocol
 from llama_stack.config import RunConfig
 from llama_stack.http.app import Edge, create_app
 from llama_stack.http.serving import DrainingServer, serving
+from llama_stack.http.warm_up import warm_up
 from llama_stack.stack import Stack
 from llama_stack.telemetry.logs import get_logger, logging_settings, logs
 
@@ -115,6 +116,7 @@ class Server(DrainingServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         await self._on_started()
+        warm_up(asyncio.get_running_loop())
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         closing = asyncio.create_task(super().shutdown(sockets), name="shutdown")

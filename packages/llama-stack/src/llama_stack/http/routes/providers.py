@@ -8,18 +8,10 @@ from fastapi import FastAPI, Query
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from llama_stack.http.dispatch import API_OF_TAG
 from llama_stack.http.routes.admin import PREFIXES
 from llama_stack.services.admin import AdminService
 from llama_stack_api.native.admin import ListProvidersResponse, ListRoutesResponse, ProviderInfo, RouteInfo
-
-API_OF_TAG = {
-    "Chat": "inference",
-    "Completions": "inference",
-    "Embeddings": "inference",
-    "Rerank": "inference",
-    "Models": "inference",
-}
-"""Whose providers are behind the routes of a tag."""
 
 TAGS: list[str | Enum] = ["Admin"]
 
@@ -51,7 +43,7 @@ def _add(app: FastAPI, admin: AdminService, prefix: str, named: str) -> None:
 def _routes(routes: Iterable[BaseRoute], admin: AdminService, api_filter: str | None) -> Iterator[RouteInfo]:
     for route in routes:
         if isinstance(route, APIRoute) and _selected(route, api_filter):
-            apis = {API_OF_TAG[tag] for tag in map(str, route.tags) if tag in API_OF_TAG}
+            apis = {API_OF_TAG[str(tag)] for tag in route.tags}
             types = sorted({each for api in apis for each in admin.provider_types(api)})
             for method in sorted(route.methods or ()):
                 yield RouteInfo(route=route.path, method=method, provider_types=types)
