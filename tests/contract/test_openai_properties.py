@@ -48,7 +48,8 @@ def document() -> dict[str, Any]:
     modes = {"query": "validation", "request": "validation", "reply": "serialization", "event": "serialization"}
     used = {(model, modes[role]) for types in OPERATIONS.values() for role, model in types.items()}
     references, definitions = models_json_schema(
-        sorted(used, key=str), ref_template="#/components/schemas/{model}"  # type: ignore[arg-type]
+        sorted(used, key=str),
+        ref_template="#/components/schemas/{model}",  # type: ignore[arg-type]
     )
     schemas = definitions["$defs"]
 

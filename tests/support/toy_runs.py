@@ -41,8 +41,7 @@ class Toy:
         except asyncio.CancelledError:
             self.cancelled.append(run.run.id)
             raise
-        await run.emit(b"%d end" % run.next_event)
-        return Outcome(result=json.dumps(results).encode())
+        return Outcome(result=json.dumps(results).encode(), events=[b"%d end" % run.next_event])
 
     async def _step(self, run: RunHandle, key: str, idempotent: bool, asked: dict[str, object]) -> str:
         async def effect() -> bytes:

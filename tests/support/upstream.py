@@ -39,8 +39,25 @@ from tests.support.upstream_replies import Say, Tool, calls, embeddings, models,
 from tests.support.upstream_wire import Answer, Cut, Part, Pause, Stall, Wire
 
 __all__ = [
-    "Answer", "Cut", "Pause", "Recorded", "Reply", "SHAPES", "Say", "Stall", "Tool", "Upstream", "Wire", "calls",
-    "context_too_long", "embeddings", "error", "models", "ranking", "rate_limited", "text",
+    "Answer",
+    "Cut",
+    "Pause",
+    "Recorded",
+    "Reply",
+    "SHAPES",
+    "Say",
+    "Stall",
+    "Tool",
+    "Upstream",
+    "Wire",
+    "calls",
+    "context_too_long",
+    "embeddings",
+    "error",
+    "models",
+    "ranking",
+    "rate_limited",
+    "text",
 ]
 
 WAIT_S = 5.0
@@ -151,8 +168,16 @@ class Upstream:
         sock.listen(1024)
         self._port = int(sock.getsockname()[1])
         ready = threading.Event()
-        config = uvicorn.Config(self._app, interface="asgi3", lifespan="off", ws="none", proxy_headers=False,
-                                log_config=None, log_level="critical", timeout_keep_alive=60)
+        config = uvicorn.Config(
+            self._app,
+            interface="asgi3",
+            lifespan="off",
+            ws="none",
+            proxy_headers=False,
+            log_config=None,
+            log_level="critical",
+            timeout_keep_alive=60,
+        )
         self._thread = threading.Thread(target=self._run, args=(config, sock, ready), name="upstream", daemon=True)
         self._thread.start()
         assert ready.wait(WAIT_S), "the upstream did not start"
@@ -170,15 +195,17 @@ class Upstream:
     def __enter__(self) -> Upstream:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-                 ) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     async def __aenter__(self) -> Upstream:
         return self.start()
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                        trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _run(self, config: uvicorn.Config, sock: socket.socket, ready: threading.Event) -> None:

@@ -7,28 +7,50 @@ from typing import Any
 
 from tests.support.upstream_wire import Answer, Wire, dumps
 
-_TYPES = {400: "invalid_request_error", 401: "invalid_request_error", 403: "permission_error",
-          404: "invalid_request_error", 429: "rate_limit_error", 500: "server_error", 503: "server_error"}
+_TYPES = {
+    400: "invalid_request_error",
+    401: "invalid_request_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+    500: "server_error",
+    503: "server_error",
+}
 
 SHAPES: Mapping[str, Callable[[int, str, str | None, str | None], Any]] = {
     "openai": lambda status, message, code, param: {
-        "error": {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}},
+        "error": {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}
+    },
     "azure": lambda status, message, code, _: {"error": {"code": code or str(status), "message": message}},
     "string": lambda _, message, __, ___: {"error": message},  # Ollama
     "detail": lambda _, message, __, ___: {"detail": message},  # FastAPI's HTTPException
     "message": lambda _, message, __, ___: {"message": message},
     "flat": lambda status, message, code, param: {  # vLLM before 0.10, Mistral
-        "object": "error", "message": message, "type": "BadRequestError", "param": param, "code": code or status},
+        "object": "error",
+        "message": message,
+        "type": "BadRequestError",
+        "param": param,
+        "code": code or status,
+    },
     "typed": lambda _, message, code, __: {"error": message, "error_type": code or "Validation"},  # TEI
     "coded": lambda _, message, code, __: {"error_code": code or "BAD_REQUEST", "message": message},  # Databricks
     "numbered": lambda status, message, _, __: {  # OpenRouter
-        "error": {"code": status, "message": message, "metadata": {"provider_name": "Upstream"}}},
+        "error": {"code": status, "message": message, "metadata": {"provider_name": "Upstream"}}
+    },
     "listed": lambda status, message, code, _: {  # watsonx
-        "errors": [{"code": code or "invalid_request", "message": message}], "trace": "t-1", "status_code": status},
+        "errors": [{"code": code or "invalid_request", "message": message}],
+        "trace": "t-1",
+        "status_code": status,
+    },
     "problem": lambda status, message, _, __: {  # NVIDIA, RFC 9457
-        "type": "about:blank", "status": status, "title": "Error", "detail": message},
+        "type": "about:blank",
+        "status": status,
+        "title": "Error",
+        "detail": message,
+    },
     "fastapi": lambda _, message, __, param: {  # a 422 of FastAPI's validation
-        "detail": [{"type": "value_error", "loc": ["body", param or "messages"], "msg": message, "input": None}]},
+        "detail": [{"type": "value_error", "loc": ["body", param or "messages"], "msg": message, "input": None}]
+    },
 }
 
 

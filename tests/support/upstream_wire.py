@@ -86,8 +86,9 @@ class Wire:
         """One JSON document."""
         return self.body(dumps(value), "application/json", status, headers)
 
-    def body(self, body: bytes, content_type: str, status: int = 200,
-             headers: Mapping[str, str] | None = None) -> Answer:
+    def body(
+        self, body: bytes, content_type: str, status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         head = {"content-type": content_type, **(headers or {})}
         if self.gzip:
             body = gzip.compress(body)

@@ -121,9 +121,7 @@ async def test_the_answer_has_the_form_of_the_schema(
     embedded: Embedded, schema: dict[str, Any], temperature: float
 ) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
-    reply = await embedded.chat(
-        "Where are you?", response_format=form, temperature=temperature, seed=5, max_tokens=120
-    )
+    reply = await embedded.chat("Where are you?", response_format=form, temperature=temperature, seed=5, max_tokens=120)
     assert reply["choices"][0]["finish_reason"] == "stop"
     jsonschema_rs.validate(schema, json.loads(reply["choices"][0]["message"]["content"]))
 

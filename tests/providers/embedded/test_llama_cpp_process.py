@@ -253,7 +253,7 @@ async def test_several_models_each_with_its_template(tmp_path: Path) -> None:
         "{%- for tool in tools or [] %}{{ '<|im_start|>system\\n' + tool | tojson + '<|im_end|>\\n' }}{% endfor -%}"
         "{%- for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + (message.content or '') }}"
         "{%- for call in message.tool_calls or [] %}"
-        "{{ '<tool_call>\\n{\"name\": \"' + call.function.name + '\", \"arguments\": ' }}"
+        '{{ \'<tool_call>\\n{"name": "\' + call.function.name + \'", "arguments": \' }}'
         "{{ call.function.arguments | tojson }}{{ '}\\n</tool_call>' }}{% endfor -%}"
         "{{ '<|im_end|>\\n' }}{% endfor -%}{{ '<|im_start|>assistant\\n' if add_generation_prompt }}"
     )

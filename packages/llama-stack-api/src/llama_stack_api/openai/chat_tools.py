@@ -118,9 +118,7 @@ class LegacyFunction(WireModel):
     parameters: JsonObject | None = None
 
 
-LegacyFunctionChoice: TypeAlias = Annotated[
-    Literal["none", "auto"] | str | ToolName, Field(union_mode="left_to_right")
-]
+LegacyFunctionChoice: TypeAlias = Annotated[Literal["none", "auto"] | str | ToolName, Field(union_mode="left_to_right")]
 
 
 class ResponseFormatText(WireModel):

@@ -41,8 +41,12 @@ class Mistral(ChatUpstream, EmbeddingsUpstream):
             "web_search_options": (),
         },
         stream_usage=False,
-        embedding_models={"mistral-embed": 1024, "mistral-embed-2312": 1024, "codestral-embed": 1536,
-                          "codestral-embed-2505": 1536},
+        embedding_models={
+            "mistral-embed": 1024,
+            "mistral-embed-2312": 1024,
+            "codestral-embed": 1536,
+            "codestral-embed-2505": 1536,
+        },
         embeddings=Quirks(rename={"dimensions": "output_dimension"}, refuse={"user": ()}),
         unlisted=("mistral-ocr*", "mistral-moderation*", "voxtral-*-transcribe*", "voxtral-*-tts*"),
     )

@@ -28,8 +28,9 @@ def _choose_tools(body: dict[str, Any]) -> None:
     if choice == "none":
         body.pop("tools", None)
     elif choice not in (None, "auto"):
-        raise UnsupportedParameter("Ollama cannot be made to call a tool: tool_choice can be auto or none.",
-                                   param="tool_choice")
+        raise UnsupportedParameter(
+            "Ollama cannot be made to call a tool: tool_choice can be auto or none.", param="tool_choice"
+        )
 
 
 @provider(

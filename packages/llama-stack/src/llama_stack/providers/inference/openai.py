@@ -31,7 +31,16 @@ class OpenAI(OpenAICompatible):
             "text-embedding-ada-002": 1536,
         },
         unlisted=(
-            "*-audio*", "*-realtime*", "*-transcribe*", "*-tts*", "*moderation*", "chatgpt-image*", "dall-e-*",
-            "gpt-image-*", "sora-*", "tts-*", "whisper-*",
+            "*-audio*",
+            "*-realtime*",
+            "*-transcribe*",
+            "*-tts*",
+            "*moderation*",
+            "chatgpt-image*",
+            "dall-e-*",
+            "gpt-image-*",
+            "sora-*",
+            "tts-*",
+            "whisper-*",
         ),
     )

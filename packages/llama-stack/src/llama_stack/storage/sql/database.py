@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
 
@@ -41,6 +42,9 @@ class Database(ABC):
     """An open database. Errors: `StoreUnavailable` if it is away, `Overloaded` if too many writes wait,
     `Conflict` if a write breaks a constraint."""
 
+    shared: ClassVar[bool]
+    """Whether several processes may serve from it at once."""
+
     @abstractmethod
     async def open(self) -> None: ...
 
@@ -54,9 +58,19 @@ class Database(ABC):
     def prepare(self, statement: sa.Executable) -> Prepared: ...
 
     @abstractmethod
-    async def write(self, *steps: tuple[Prepared, Params]) -> list[Written]:
-        """Run the steps in order as one transaction: all of them, or none. Returns once it is committed."""
+    async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
+        """Run the steps in order as one transaction: all of them, or none. Returns once it is committed.
+
+        What is committed survives a crash of the process; `durable`, a power cut too.
+        """
         ...
+
+    async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
+        """Call `heard` with what other processes send to `channel` (NOTIFY), until cancelled or `StoreUnavailable`.
+
+        Only where the database is `shared`; elsewhere there is nobody to hear.
+        """
+        await asyncio.Event().wait()
 
     @abstractmethod
     def insert(self, table: sa.Table) -> SqliteInsert | PostgresInsert:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -100,6 +101,8 @@ def _ssl(config: PostgresBackend) -> str | ssl.SSLContext:
 class PostgresDatabase(Database):
     """Any number of processes and nodes may serve from it."""
 
+    shared = True
+
     def __init__(self, config: SqlPostgresBackend, *, read_only: bool = False) -> None:
         self._config = config
         self._read_only = read_only
@@ -118,10 +121,24 @@ class PostgresDatabase(Database):
         async with postgres_errors(self._config), self._autocommit.connect() as connection:
             return [tuple(row) for row in await connection.execute(query, params)]
 
+    async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
+        async with postgres_errors(self._config), self._autocommit.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            gone = asyncio.Event()
+            driver.add_termination_listener(lambda _connection: gone.set())
+            await driver.add_listener(channel, lambda _connection, _pid, _channel, payload: heard(payload))
+            try:
+                await gone.wait()
+            finally:
+                driver.terminate()  # it would go on listening, so nobody else may have it
+                await connection.invalidate()
+        raise _unavailable(self._config, "the connection that listens is gone")
+
     def prepare(self, statement: sa.Executable) -> Prepared:
         return Prepared(statement)
 
-    async def write(self, *steps: tuple[Prepared, Params]) -> list[Written]:
+    async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
+        """`durable` changes nothing: the server's `synchronous_commit` holds for every commit."""
         if self._read_only:
             raise StoreUnavailable(f"the database {self._config.db} is open for reading only")
         engine = self._autocommit if len(steps) == 1 else self._engine

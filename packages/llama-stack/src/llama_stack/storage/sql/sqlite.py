@@ -25,6 +25,8 @@ READERS_MAX = 4
 class SqliteDatabase(Database):
     """`read_only` is for tools beside a running server: no lock, no migration, no writer."""
 
+    shared = False
+
     def __init__(
         self,
         path: Path,
@@ -58,18 +60,23 @@ class SqliteDatabase(Database):
         try:
             async with self._readers.connect() as connection:
                 return [tuple(row) for row in await connection.execute(query, params)]
-        except (sa.exc.OperationalError, sa.exc.TimeoutError) as error:
-            raise StoreUnavailable(f"SQLite cannot read {self._path}: {error}") from error
+        except sa.exc.TimeoutError as error:
+            raise StoreUnavailable(f"SQLite cannot read {self._path.name}: all readers are busy") from error
+        except sa.exc.DatabaseError as error:
+            # Not the error itself: it quotes the statement.
+            raise StoreUnavailable(f"SQLite cannot read {self._path.name}: {error.orig}") from error
 
     def prepare(self, statement: sa.Executable) -> Prepared:
         compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
         return Prepared(statement, str(compiled), dict(compiled.params))
 
-    async def write(self, *steps: tuple[Prepared, Params]) -> list[Written]:
+    async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
         if self._read_only:
             raise StoreUnavailable(f"{self._path} is open for reading only")
         try:
-            return await self._writer.run(lambda connection: [_write(connection, *step) for step in steps])
+            return await self._writer.run(
+                lambda connection: [_write(connection, *step) for step in steps], durable=durable
+            )
         except sqlite3.IntegrityError as error:
             raise Conflict(f"the row conflicts with one that is stored: {error}") from error
 
@@ -85,6 +92,10 @@ class SqliteDatabase(Database):
         self._lock.acquire()
         try:
             migrate_sqlite(self._path)
+        except (sqlite3.DatabaseError, sa.exc.DatabaseError) as error:
+            self._lock.release()
+            reason = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+            raise StoreRefused(f"cannot open the database {self._path}: {reason}") from error
         except BaseException:
             self._lock.release()
             raise

@@ -55,8 +55,12 @@ class ServingLock:
         self._file: IO[str] | None = None
 
     def acquire(self) -> None:
-        """Raises `StoreInUse`."""
-        file = Path(f"{self._database}.lock").open("a+", encoding="ascii")  # noqa: SIM115 — held until release
+        """Raises `StoreInUse`, or `StoreRefused` if there can be no lock."""
+        path = Path(f"{self._database}.lock")
+        try:
+            file = path.open("a+", encoding="ascii")
+        except OSError as error:
+            raise StoreRefused(f"cannot open {path}: {error.strerror}; check db_path and its rights") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

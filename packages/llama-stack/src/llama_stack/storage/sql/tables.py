@@ -6,7 +6,19 @@ A change here goes with a new revision under `migrations/versions`; a test holds
 from __future__ import annotations
 
 import sqlalchemy as sa
-from sqlalchemy import BigInteger, Column, Float, Index, MetaData, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
 
 TABLE_PREFIX = "ls_"
 VERSION_TABLE = "ls_alembic_version"
@@ -34,6 +46,77 @@ Index(
     CHAT_COMPLETIONS.c.id,
 )
 Index("ls_chat_completions_by_stored_at", CHAT_COMPLETIONS.c.stored_at)
+
+RUNS = Table(
+    "ls_runs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("background", Boolean, nullable=False),
+    Column("parent", Text),
+    Column("idempotency_key", Text),
+    Column("fence", BigInteger, nullable=False),  # grows with each change of hands; whoever has an older one is stale
+    Column("attempts", Integer, nullable=False),
+    Column("holder", Text),  # the worker that has the lease
+    Column("ready_at", Float(53)),  # when a worker may claim it: its start, or the end of its lease; NULL once ended
+    Column("created_at", Float(53), nullable=False),
+    Column("updated_at", Float(53), nullable=False),
+    Column("started_at", Float(53)),
+    Column("ended_at", Float(53)),
+    Column("expires_at", Float(53)),
+    Column("error", Text),  # a JSON object with code and message
+)
+Index(
+    "ls_runs_by_idempotency_key",
+    RUNS.c.tenant,
+    RUNS.c.owner,
+    RUNS.c.kind,
+    RUNS.c.idempotency_key,
+    unique=True,
+)
+Index("ls_runs_by_created_at", RUNS.c.tenant, RUNS.c.owner, RUNS.c.kind, RUNS.c.created_at, RUNS.c.id)
+Index("ls_runs_by_ready_at", RUNS.c.ready_at)
+Index("ls_runs_by_holder", RUNS.c.holder)
+Index("ls_runs_by_status", RUNS.c.tenant, RUNS.c.status)
+Index("ls_runs_by_expires_at", RUNS.c.expires_at)
+
+_OF_RUN = "ls_runs.id"
+
+RUN_DOCUMENTS = Table(  # apart from the row that each lease and status rewrites: a payload may be a whole conversation
+    "ls_run_documents",
+    METADATA,
+    Column("run", Text, ForeignKey(_OF_RUN, ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),  # payload or result
+    Column("body", LargeBinary, nullable=False),
+)
+
+RUN_STEPS = Table(
+    "ls_run_steps",
+    METADATA,
+    Column("run", Text, ForeignKey(_OF_RUN, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("number", Integer, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("idempotent", Boolean, nullable=False),
+    Column("intent", LargeBinary, nullable=False),
+    Column("result", LargeBinary),
+    Column("fence", BigInteger, nullable=False),
+    Column("started_at", Float(53), nullable=False),
+    Column("ended_at", Float(53)),
+)
+
+RUN_EVENTS = Table(
+    "ls_run_events",
+    METADATA,
+    Column("run", Text, ForeignKey(_OF_RUN, ondelete="CASCADE"), primary_key=True),
+    Column("first", BigInteger, primary_key=True),
+    Column("last", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # MessagePack: an array of the events `first` to `last`
+)
 
 
 def our_tables(connection: sa.Connection) -> set[str]:

@@ -33,6 +33,7 @@ BATCH_MAX = 256
 class _Item:
     job: Job[Any]
     reads: bool
+    durable: bool
     reply: asyncio.Future[Any]
     value: Any = None
     error: Exception | None = None
@@ -89,9 +90,10 @@ class SqliteWriter:
             self._queue.put(None)
             await asyncio.to_thread(thread.join)
 
-    async def run(self, job: Job[T], *, reads: bool = False) -> T:
-        """`reads`: the job changes nothing, so it needs no transaction. Errors of the job are raised here;
-        `StoreUnavailable` if the file cannot be written."""
+    async def run(self, job: Job[T], *, reads: bool = False, durable: bool = False) -> T:
+        """`reads`: the job changes nothing, so it needs no transaction. `durable`: what is committed survives a power
+        cut too, and so does all that was committed before. Errors of the job are raised here; `StoreUnavailable` if
+        the file cannot be written."""
         if self._places.locked():
             await self._wait_for_place()
         else:
@@ -99,7 +101,7 @@ class SqliteWriter:
         if self._thread is None:
             self._places.release()
             raise StoreUnavailable(f"the store {self._path} is closed")
-        item = _Item(job, reads, asyncio.get_running_loop().create_future())
+        item = _Item(job, reads, durable, asyncio.get_running_loop().create_future())
         self._count(1)
         self._queue.put(item)
         result: T = await item.reply
@@ -166,7 +168,10 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Item]) -> None:
             writes.append(item)
     if not writes:
         return
+    durable = any(item.durable for item in writes)
     try:
+        if durable:  # SQLite ignores this within a transaction
+            connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         for item in writes:
             _run_write(connection, item)
@@ -177,6 +182,8 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Item]) -> None:
             connection.execute("ROLLBACK")
         for item in writes:
             item.error = error
+    if durable:
+        connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _run_write(connection: sqlite3.Connection, item: _Item) -> None:
