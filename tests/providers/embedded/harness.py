@@ -123,20 +123,3 @@ def events(stream: bytes) -> list[dict[str, Any]]:
     lines = [line for line in stream.split(b"\n\n") if line]
     assert lines[-1] == b"data: [DONE]"
     return [msgspec.json.decode(line.removeprefix(b"data: ")) for line in lines[:-1]]
-
-
-def listening_ports(pid: int) -> list[int]:
-    """TCP ports that a process listens on, by the kernel's tables."""
-    inodes = set()
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            target = str(entry.readlink())
-            if target.startswith("socket:["):
-                inodes.add(target[8:-1])
-    ports = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:
-                ports.append(int(fields[1].rpartition(":")[2], 16))
-    return ports
