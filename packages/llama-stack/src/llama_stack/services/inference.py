@@ -99,6 +99,7 @@ class InferenceRouter:
         self._metrics = metrics
         self._recorder = recorder
         self._stored_bytes_max = stored_bytes_max
+        self._usage_only = StreamOptions(include_usage=True)
 
     async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served:
         _check_chat(params)
@@ -156,9 +157,7 @@ class InferenceRouter:
         if not keep_usage:
             # Asked for all the same, to meter it; the relay takes it out again.
             asked = params.stream_options
-            params.stream_options = (
-                asked.model_copy(update={"include_usage": True}) if asked else StreamOptions(include_usage=True)
-            )
+            params.stream_options = asked.model_copy(update={"include_usage": True}) if asked else self._usage_only
 
         choices = (params.n or 1) * (_prompts(params) if isinstance(params, CompletionRequest) else 1)
 
