@@ -1,0 +1,416 @@
+"""The journal: runs, their steps and events in SQL. Whoever asks for a run gives the principal; what is not theirs is
+`NotFound`. Whoever writes for a run gives the fence of the claim; if the run has changed hands since, it is `Fenced`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+
+from llama_stack.runs.errors import Fenced
+from llama_stack.runs.limits import RunLimits, setting
+from llama_stack.runs.model import (
+    Claim,
+    Closing,
+    Created,
+    Event,
+    LastWords,
+    NewRun,
+    Outcome,
+    Replay,
+    Run,
+    RunStatus,
+    Step,
+    StepStatus,
+)
+from llama_stack.storage.sql.database import Database, Params, Prepared, Row
+from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, RUN, RunStatements
+from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, Overloaded
+from llama_stack_api.principal import Principal
+
+ROW_BYTES_MAX = 256 * 1024
+PAGE_ROWS = 8
+LIST_MAX = 100
+ID_CHARS_MAX = 256
+CANCEL_TRIES_MAX = 3
+SEIZED_S = 10.0
+"""How long whoever cancels a run may take; after that it goes on, as if he had never come."""
+
+
+@dataclass(slots=True)
+class Commit:
+    """What one transaction adds to a run: events from `first` on, steps that begin or end, and perhaps its end."""
+
+    run_id: str
+    fence: int
+    first: int = 0
+    events: Sequence[bytes] = ()
+    begun: Sequence[Step] = ()
+    ended: Sequence[Step] = ()
+    outcome: Outcome | None = None
+
+    @property
+    def durable(self) -> bool:
+        """Whether it must survive a power cut: intents and results of what cannot be repeated, ends."""
+        return self.outcome is not None or any(not step.idempotent for step in (*self.begun, *self.ended))
+
+
+class Journal:
+    def __init__(
+        self, database: Database, limits: RunLimits | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.limits = limits or RunLimits()
+        self.clock = clock
+        self._database = database
+        self._statements = RunStatements(database)
+        self._claims: dict[tuple[str, ...], Prepared] = {}
+        self._many = asyncio.Lock()  # on PostgreSQL, two of ours that each lock many runs could wait for each other
+
+    async def create(
+        self, principal: Principal, new: NewRun, *, holder: str | None = None, lease_s: float = 0.0
+    ) -> Created:
+        """Queue a run, or with `holder` claim it at once. The same idempotency key gives the same run again.
+
+        `Overloaded` if the tenant has too many queued, `RunLimitExceeded` if the payload is too large."""
+        self.limits.check("payload_bytes_max", len(new.payload), f"the run's payload has {len(new.payload)} bytes")
+        run = self.new_run(principal, new, held=holder is not None)
+        params = _row(run, new, holder, run.created_at + lease_s if holder else new.not_before or run.created_at)
+        statement = self._statements.create_held if holder else self._statements.create_queued
+        limit = {} if holder else {"queued_max": self.limits.queued_per_tenant_max}
+        created, _ = await self._database.write(
+            (statement, {**params, **limit}),
+            (self._statements.document, {**_held(run.id, run.fence), "new_name": "payload", "new_body": new.payload}),
+            durable=holder is None,
+        )
+        if created.rows:
+            return Created(run, new=True)
+        return Created(await self._existing(principal, new), new=False)
+
+    def new_run(self, principal: Principal, new: NewRun, *, held: bool) -> Run:
+        now = self.clock()
+        return Run(
+            id=new.id or f"run_{secrets.token_hex(24)}",
+            tenant=principal.tenant,
+            owner=principal.id,
+            kind=new.kind,
+            status=RunStatus.RUNNING if held else RunStatus.QUEUED,
+            background=new.background,
+            parent=new.parent,
+            fence=1 if held else 0,
+            attempts=1 if held else 0,
+            created_at=now,
+            updated_at=now,
+            started_at=now if held else None,
+        )
+
+    async def _existing(self, principal: Principal, new: NewRun) -> Run:
+        if new.idempotency_key is not None:
+            params = {**_owned(principal), "of_kind": new.kind, "of_key": new.idempotency_key}
+            rows = await self._database.read(self._statements.by_key, params)
+            if rows:
+                return Run.of(rows[0])
+        if new.id is not None and await self._database.read(self._statements.payload_of, {"of_run": new.id}):
+            raise Conflict(f"there is a run with the id {new.id!r} already")
+        raise Overloaded(
+            f"{self.limits.queued_per_tenant_max} runs are queued for this tenant; a larger "
+            f"{setting('queued_per_tenant_max')} lets more wait",
+            retry_after_s=1.0,
+        )
+
+    async def get(self, principal: Principal, run_id: str) -> Run:
+        rows = await self._database.read(self._statements.get, _this(principal, run_id))
+        if not rows:
+            raise missing(run_id)
+        return Run.of(rows[0])
+
+    async def document(self, principal: Principal, run_id: str, name: Literal["payload", "result"]) -> bytes | None:
+        """What the run was asked, or what it answered; None if it has not (yet)."""
+        rows = await self._database.read(self._statements.document_of, {**_this(principal, run_id), "of_name": name})
+        return bytes(rows[0][0]) if rows else None
+
+    async def list_runs(
+        self,
+        principal: Principal,
+        kind: str,
+        *,
+        parent: str | None = None,
+        after: str | None = None,
+        limit: int = 20,
+        order: Literal["asc", "desc"] = "desc",
+    ) -> tuple[list[Run], bool]:
+        """A page by time of creation, and whether there is more. `after` is the id of the last one seen."""
+        if not 1 <= limit <= LIST_MAX:
+            raise InvalidRequest(f"limit is 1 to {LIST_MAX}, not {limit}", param="limit")
+        place = None
+        if after is not None:
+            place = ((await self.get(principal, after)).created_at, after)
+        query = self._statements.list_of(place, ascending=order == "asc", limit=limit + 1, parent=parent is not None)
+        params = {**_owned(principal), "of_kind": kind, **({} if parent is None else {"of_parent": parent})}
+        rows = await self._database.read(query, params)
+        return [Run.of(row) for row in rows[:limit]], len(rows) > limit
+
+    async def delete(self, principal: Principal, run_id: str) -> None:
+        """With its steps and events; a worker that still has it finds itself fenced."""
+        (written,) = await self._database.write((self._statements.delete, _this(principal, run_id)))
+        if not written.rows:
+            raise missing(run_id)
+
+    async def cancel(
+        self,
+        principal: Principal,
+        run_id: str,
+        last_words: LastWords | None = None,
+    ) -> Run:
+        """End it as `cancelled` and fence its worker off; a run that has ended stays as it is.
+
+        `last_words` gives the events that close its log and the result that its owner then reads."""
+        for _ in range(CANCEL_TRIES_MAX):
+            # Off its worker's hands first, so that the log stands still while it gets its last words.
+            params = {**_this(principal, run_id), "new_ready_at": self.clock() + SEIZED_S}
+            (seized,) = await self._database.write((self._statements.seize, params))
+            if not seized.rows:
+                return await self.get(principal, run_id)
+            run = Run.of(seized.rows[0])
+            first = await self.next_event(run_id)
+            closing = await last_words(run, first) if last_words else Closing()
+            outcome = Outcome(RunStatus.CANCELLED, closing.result)
+            commit = Commit(run_id, run.fence, first, closing.events, outcome=outcome)
+            writes = self._writes([commit], self._statements.events)
+            *_, written = await self._database.write(*writes, durable=True)
+            if written.rows:
+                return Run.of(written.rows[0][: len(RUN)])
+        raise Conflict(f"the run {run_id} changes too fast to be cancelled; try again")
+
+    async def claim(self, kinds: Sequence[str], holder: str, *, lease_s: float, count_max: int = 1) -> list[Claim]:
+        """Take runs that wait, or whose lease is over, the longest waiting first."""
+        key = tuple(sorted(kinds))
+        if key not in self._claims:
+            self._claims[key] = self._statements.claim(key)
+        now = self.clock()
+        params = {"now": now, "count_max": count_max, "new_holder": holder, "new_ready_at": now + lease_s}
+        (written,) = await self._database.write((self._claims[key], params))
+        runs = sorted((Run.of(row) for row in written.rows), key=lambda run: (run.created_at, run.id))
+        return [Claim(run, await self.payload(run.id)) for run in runs]
+
+    async def renew(self, holder: str, *, lease_s: float) -> dict[str, int]:
+        """Extend all leases of a holder; the runs that it has, with their fences."""
+        params = {"of_holder": holder, "new_ready_at": self.clock() + lease_s}
+        async with self._many:
+            (written,) = await self._database.write((self._statements.renew, params))
+        return dict(written.rows)
+
+    async def release(self, run_id: str, fence: int, *, retry_in_s: float | None = None) -> None:
+        """Give a run back unfinished. The attempt does not count, unless it failed and is to be made again later."""
+        now, given_back = self.clock(), int(retry_in_s is None)
+        params = {"now": now, "new_ready_at": now + (retry_in_s or 0.0), "given_back": given_back}
+        (written,) = await self._database.write((self._statements.release, {**_held(run_id, fence), **params}))
+        if not written.rows:
+            raise Fenced(run_id)
+
+    async def free(self, is_dead: Callable[[str], bool]) -> int:
+        """End the leases of holders that are dead; how many runs that frees."""
+        freed = 0
+        for (holder,) in await self._database.read(self._statements.holders):
+            if is_dead(holder):
+                params = {"of_holder": holder, "now": self.clock()}
+                (written,) = await self._database.write((self._statements.free, params))
+                freed += len(written.rows)
+        return freed
+
+    async def replay(self, run: Run) -> Replay:
+        """What a claimed run has behind it. Steps in flight that must not be repeated are `interrupted` from now on."""
+        params = {**_held(run.id, run.fence), "now": self.clock()}
+        await self._database.write((self._statements.interrupt_steps, params), durable=True)
+        of_run = {"of_run": run.id}
+        steps = [_step(row) for row in await self._database.read(self._statements.steps_of, of_run)]
+        ((log_bytes,),) = await self._database.read(self._statements.log_bytes, of_run)
+        return Replay(steps, await self.next_event(run.id), int(log_bytes))
+
+    async def next_event(self, run_id: str) -> int:
+        rows = await self._database.read(self._statements.last_event, {"of_run": run_id})
+        return int(rows[0][0]) + 1 if rows else 0
+
+    async def commit(self, commit: Commit) -> None:
+        """Add to a claimed run, in one transaction. Raises `Fenced`."""
+        writes = self._writes([commit], self._statements.events)
+        written = await self._database.write(*writes, durable=commit.durable)
+        if not all(result.rows for result in written):
+            raise Fenced(commit.run_id)
+
+    async def commit_many(self, commits: Sequence[Commit]) -> set[str]:
+        """Add to several runs in one transaction; returns those that are fenced, the rest is committed."""
+        writes = self._writes(commits, self._statements.events_of_many)
+        async with self._many:
+            written = await self._database.write(*writes, durable=any(commit.durable for commit in commits))
+        held = {row[0] for result in written for row in result.rows}
+        return {commit.run_id for commit in commits} - held
+
+    async def events(self, principal: Principal, run_id: str, next_event: int) -> list[Event]:
+        """A page of the log from `next_event` on; empty if there is nothing (yet), or for anyone but the owner."""
+        params = {**_this(principal, run_id), "of_next": next_event, "rows_max": PAGE_ROWS}
+        return [
+            Event(number, data)
+            for first, body in await self._database.read(self._statements.events_of, params)
+            for number, data in enumerate(msgspec.msgpack.decode(body, type=list[bytes]), first)
+            if number >= next_event
+        ]
+
+    async def log(self, run: Run) -> AsyncIterator[Event]:
+        """The whole log, for whoever acts for the run."""
+        owner = Principal(id=run.owner, tenant=run.tenant)
+        next_event = 0
+        while page := await self.events(owner, run.id, next_event):
+            for event in page:
+                yield event
+            next_event = page[-1].number + 1
+
+    async def payload(self, run_id: str) -> bytes:
+        """For whoever holds the run."""
+        rows = await self._database.read(self._statements.payload_of, {"of_run": run_id})
+        return bytes(rows[0][0]) if rows else b""
+
+    async def fence_of(self, run_id: str) -> int | None:
+        """For whoever holds the run, or held it."""
+        rows = await self._database.read(self._statements.fence_of, {"of_run": run_id})
+        return int(rows[0][0]) if rows else None
+
+    async def sweep(self, rows_max: int) -> int:
+        """Remove at most `rows_max` runs that ended longer than the retention ago; how many went."""
+        params = {"now": self.clock(), "rows_max": rows_max}
+        (written,) = await self._database.write((self._statements.sweep, params))
+        return len(written.rows)
+
+    def _writes(self, commits: Sequence[Commit], events: Prepared) -> list[tuple[Prepared, Params]]:
+        """The statements of one transaction; each gives the id of the run whose fence held.
+
+        An end is the last of its run, for after it the fence is another one.
+        """
+        rows: list[dict[str, Any]] = []
+        others: list[tuple[Prepared, Params]] = []
+        for commit in commits:
+            held = _held(commit.run_id, commit.fence)
+            rows += ({**held, **row} for row in _event_rows(commit))
+            others += ((self._statements.begin_step, {**held, **self._begun(step)}) for step in commit.begun)
+            others += ((self._statements.end_step, {**held, **self._ended(step)}) for step in commit.ended)
+            if commit.outcome is not None:
+                if commit.outcome.result is not None:
+                    result = {"new_name": "result", "new_body": commit.outcome.result}
+                    others.append((self._statements.document, {**held, **result}))
+                others.append((self._statements.finish, {**held, **self._ending(commit.outcome)}))
+        if rows and self._database.shared:
+            return [(events, _arrays(rows)), *others]
+        return [*((events, row) for row in rows), *others]
+
+    def _ending(self, outcome: Outcome) -> dict[str, Any]:
+        now, kept = self.clock(), self.limits.retention_s
+        return {
+            "new_status": str(outcome.status),
+            "new_error": msgspec.json.encode(outcome.error).decode() if outcome.error else None,
+            "new_expires_at": None if kept is None else now + kept,
+            "now": now,
+        }
+
+    def _begun(self, step: Step) -> dict[str, Any]:
+        return {
+            "new_key": step.key,
+            "new_number": step.number,
+            "new_kind": step.kind,
+            "new_status": str(StepStatus.STARTED),
+            "new_idempotent": step.idempotent,
+            "new_intent": step.intent,
+            "new_started_at": self.clock(),
+        }
+
+    def _ended(self, step: Step) -> dict[str, Any]:
+        return {
+            "of_key": step.key,
+            "new_status": str(step.status),
+            "new_result": step.result,
+            "new_ended_at": self.clock(),
+        }
+
+
+def missing(run_id: str) -> NotFound:
+    return NotFound(f"there is no run with the id {run_id[:ID_CHARS_MAX]!r}")
+
+
+def _owned(principal: Principal) -> dict[str, Any]:
+    return {"of_tenant": principal.tenant, "of_owner": principal.id}
+
+
+def _this(principal: Principal, run_id: str) -> dict[str, Any]:
+    if not run_id.isascii() or "\0" in run_id:  # ours are, and PostgreSQL has no NUL
+        raise missing(run_id)
+    return {**_owned(principal), "of_run": run_id}
+
+
+def _held(run_id: str, fence: int) -> dict[str, Any]:
+    return {"of_run": run_id, "of_fence": fence}
+
+
+def _row(run: Run, new: NewRun, holder: str | None, ready_at: float) -> dict[str, Any]:
+    return {
+        "new_id": run.id,
+        "new_tenant": run.tenant,
+        "new_owner": run.owner,
+        "new_kind": run.kind,
+        "new_status": str(run.status),
+        "new_background": run.background,
+        "new_parent": run.parent,
+        "new_idempotency_key": new.idempotency_key,
+        "new_fence": run.fence,
+        "new_attempts": run.attempts,
+        "new_holder": holder,
+        "new_ready_at": ready_at,
+        "new_created_at": run.created_at,
+        "new_updated_at": run.updated_at,
+        "new_started_at": run.started_at,
+        "new_ended_at": None,
+        "new_expires_at": None,
+        "new_error": None,
+    }
+
+
+def _step(row: Row) -> Step:
+    number, key, kind, status, idempotent, intent, result = row
+    return Step(
+        number,
+        key,
+        kind,
+        StepStatus(status),
+        bool(idempotent),
+        bytes(intent),
+        None if result is None else bytes(result),
+    )
+
+
+def _event_rows(commit: Commit) -> Iterator[dict[str, Any]]:
+    """The events as rows of bounded length and size, so that a page of rows is bounded too."""
+    start = size = 0
+    for index, event in enumerate(commit.events):
+        if index > start and (size + len(event) > ROW_BYTES_MAX or index - start == EVENTS_PER_ROW_MAX):
+            yield _event_row(commit, start, index)
+            start, size = index, 0
+        size += len(event)
+    if start < len(commit.events):
+        yield _event_row(commit, start, len(commit.events))
+
+
+def _event_row(commit: Commit, start: int, end: int) -> dict[str, Any]:
+    return {
+        "new_first": commit.first + start,
+        "new_last": commit.first + end - 1,
+        "new_body": msgspec.msgpack.encode(commit.events[start:end]),
+    }
+
+
+def _arrays(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    names = {"new_runs": "of_run", "new_fences": "of_fence"}
+    names |= {f"new_{name}s": f"new_{name}" for name in ("first", "last", "body")}
+    return {array: [row[name] for row in rows] for array, name in names.items()}

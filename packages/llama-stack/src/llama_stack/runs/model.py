@@ -1,0 +1,151 @@
+"""Runs, steps and events as values."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+
+from llama_stack.storage.sql.database import Row
+
+
+class RunStatus(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
+
+
+class StepStatus(StrEnum):
+    STARTED = "started"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class RunError(msgspec.Struct, frozen=True):
+    """Why a run, or a step, failed: for its owner to read, without secrets."""
+
+    code: str
+    message: str
+
+
+class Event(NamedTuple):
+    """`number` counts from 0 without a gap; `data` is what the executor emitted."""
+
+    number: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """What is asked for. Times are Unix seconds; `payload` and results are bytes that only the kind understands."""
+
+    kind: str
+    payload: bytes
+    background: bool = False
+    idempotency_key: str | None = None
+    parent: str | None = None
+    not_before: float | None = None
+    id: str | None = None
+    """Unguessable; made by the journal if it is not given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A row of the journal, in the order of its columns there. Times are Unix seconds."""
+
+    id: str
+    tenant: str
+    owner: str
+    kind: str
+    status: RunStatus
+    background: bool
+    parent: str | None
+    fence: int
+    attempts: int
+    created_at: float
+    updated_at: float
+    started_at: float | None = None
+    ended_at: float | None = None
+    error: RunError | None = None
+
+    @classmethod
+    def of(cls, row: Row) -> Run:
+        values = dict(zip(cls.__dataclass_fields__, row, strict=True))
+        values["status"] = RunStatus(values["status"])
+        values["background"] = bool(values["background"])
+        values["error"] = msgspec.json.decode(values["error"], type=RunError) if values["error"] else None
+        return cls(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """`new` is False where the idempotency key named a run that was there."""
+
+    run: Run
+    new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that a worker holds, until `run.fence` is not the stored one any more."""
+
+    run: Run
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    number: int
+    key: str
+    kind: str
+    status: StepStatus
+    idempotent: bool
+    intent: bytes
+    result: bytes | None = None
+    """What the effect returned; of a failed step, its `RunError` as JSON."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What a run has behind it when it is claimed again."""
+
+    steps: Sequence[Step] = ()
+    next_event: int = 0
+    log_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `result` is stored for its owner.
+
+    `events` are those that close the log, numbered from the run's `next_event` on. They are committed with the end, so
+    that nobody has seen the end of a run that then goes on after a crash; never emit them before.
+    """
+
+    status: RunStatus = RunStatus.COMPLETED
+    result: bytes | None = None
+    error: RunError | None = None
+    events: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """The events that close a log whose executor cannot, and the result that the run's owner then reads."""
+
+    events: Sequence[bytes] = ()
+    result: bytes | None = None
+
+
+LastWords: TypeAlias = Callable[[Run, int], Awaitable[Closing]]
+"""Asked for the closing of a run, given the number of the first event that may be added."""
