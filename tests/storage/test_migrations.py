@@ -19,7 +19,7 @@ from llama_stack.config.storage import KVSqliteBackend, SqlSqliteBackend
 from llama_stack.storage.errors import StoreInUse, StoreRefused, StoreUnavailable
 from llama_stack.storage.kv import open_kv
 from llama_stack.storage.sql.completions import CompletionStore
-from llama_stack.storage.sql.migrate import HEAD, MIGRATIONS
+from llama_stack.storage.sql.migrate import HEAD, MIGRATIONS, run_revisions
 from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack.storage.sql.tables import METADATA, TABLE_PREFIX, VERSION_TABLE
 from llama_stack_api.errors import NotFound
@@ -78,12 +78,14 @@ def test_head_is_the_newest_revision() -> None:
     assert all(name.startswith(TABLE_PREFIX) for name in METADATA.tables)
 
 
-async def test_revisions_lead_to_the_tables_that_the_code_knows(fresh: Fresh) -> None:
-    """What alembic would still change is nothing."""
+@pytest.mark.parametrize("made_by", ["revisions", "opening"])
+async def test_both_ways_lead_to_the_tables_that_the_code_knows(fresh: Fresh, made_by: str) -> None:
+    """What alembic would still change is nothing, whether revisions made the tables or an empty database got them."""
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    await open_and_close(fresh.config)
+    if made_by == "opening":
+        await open_and_close(fresh.config)
 
     def differences(connection: sa.Connection) -> list[object]:
         context = MigrationContext.configure(
@@ -102,9 +104,12 @@ async def test_revisions_lead_to_the_tables_that_the_code_knows(fresh: Fresh) ->
         engine = create_async_engine(
             "postgresql+asyncpg://postgres@/", connect_args={"host": fresh.config.host, "database": fresh.config.db}
         )
+    async with engine.begin() as connection:
+        await connection.run_sync(run_revisions)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()
+    assert await fresh.execute(f"SELECT version_num FROM {VERSION_TABLE}") == [(HEAD,)]
 
 
 async def test_opening_again_keeps_what_is_there(fresh: Fresh) -> None:

@@ -22,12 +22,12 @@ from llama_stack.dialects.openai.usage import Usage, usage_of
 from llama_stack_api.errors import ProviderStreamBroken
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int = 0
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     model: str | None = None
     choices: list[_Choice] | None = None
     usage: Any = None
@@ -137,11 +137,10 @@ class StreamRelay:
         if not self._spelled(model, body):
             return None
         if counted and not self._keep_usage:
-            events = body[:-2].split(b"\n\n")
-            if len(events) != len(chunks):
-                # Blank lines in unusual places: the chunks do not say where their events begin.
+            kept = _without_usage(body, chunks)
+            if kept is None:
                 return None
-            body = _without_usage(events, chunks)
+            body = kept
         return body.replace(self._needle, self._member)
 
     def _relay_slowly(self, block: bytes) -> bytes:
@@ -218,7 +217,19 @@ class StreamRelay:
         return msgspec.json.encode({**msgspec.json.decode(data), "id": self._identifier, "model": self._model})
 
 
-def _without_usage(events: list[bytes], chunks: list[_Chunk]) -> bytes:
-    """The events that do more than report usage."""
-    kept = [event for event, chunk in zip(events, chunks, strict=True) if chunk.choices or chunk.usage is None]
+def _without_usage(body: bytes, chunks: list[_Chunk]) -> bytes | None:
+    """The events that do more than report usage; None if it cannot be told where one begins.
+
+    OpenAI reports usage once, in the last chunk: then the rest is one slice.
+    """
+    only_usage = [not chunk.choices and chunk.usage is not None for chunk in chunks]
+    if True not in only_usage:
+        return body
+    if only_usage.index(True) == len(chunks) - 1:
+        begin = body.rfind(b"\n\n", 0, len(body.rstrip(b"\n")))
+        return body[: begin + 2] if begin >= 0 else b""
+    events = body[:-2].split(b"\n\n")
+    if len(events) != len(chunks):
+        return None
+    kept = [event for event, drop in zip(events, only_usage, strict=True) if not drop]
     return b"\n\n".join([*kept, b""]) if kept else b""

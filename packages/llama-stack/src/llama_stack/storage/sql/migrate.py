@@ -1,6 +1,7 @@
 """Bringing a database to the schema of this server, when it opens and under a lock, by alembic's revisions.
 
-Alembic is imported only if there is something to do: the usual start reads one version row.
+Alembic is imported only where tables have to change: the usual start reads one version row, and an empty database gets
+the tables as they are now. A test holds that to be what the revisions lead to.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 
 from llama_stack.storage.errors import StoreRefused
 from llama_stack.storage.sql.sqlite_file import connect
-from llama_stack.storage.sql.tables import VERSION_TABLE, our_tables
+from llama_stack.storage.sql.tables import METADATA, VERSION, VERSION_TABLE, our_tables
 
 HEAD = "0002"
 """The newest revision; a test holds it against the files."""
@@ -85,10 +86,16 @@ def _upgrade(connection: sa.Connection, name: str) -> None:
             f"the database {name} has tables named {', '.join(sorted(foreign))} that this server did not make "
             f"({VERSION_TABLE} has no row); use another database"
         )
-    _run_revisions(connection)
+    if version is None:
+        METADATA.create_all(connection)
+        VERSION.create(connection)
+        connection.execute(VERSION.insert().values(version_num=HEAD))
+    else:
+        run_revisions(connection)
 
 
-def _run_revisions(connection: sa.Connection) -> None:
+def run_revisions(connection: sa.Connection) -> None:
+    """All revisions that the database has not seen."""
     from alembic.operations import Operations
     from alembic.runtime.migration import MigrationContext
     from alembic.script import ScriptDirectory

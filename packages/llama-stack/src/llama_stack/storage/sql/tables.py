@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    String,
     Table,
     Text,
 )
@@ -24,6 +25,9 @@ TABLE_PREFIX = "ls_"
 VERSION_TABLE = "ls_alembic_version"
 
 METADATA = MetaData()
+
+VERSION = Table(VERSION_TABLE, MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own, in its shape; not among `METADATA`, which it compares."""
 
 CHAT_COMPLETIONS = Table(
     "ls_chat_completions",
