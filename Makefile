@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := packages/llama-stack-api/pyproject.toml packages/llama-stack/pyproject.toml
 PACKAGES := -e packages/llama-stack-api -e packages/llama-stack
 
-.PHONY: docs run install install-test test test-durability test-agents bench check lock clean
+.PHONY: docs run install install-test test test-durability bench check lock clean
 
 run: install
 	$(BIN)/llama stack run $(ARGS)
@@ -31,6 +31,10 @@ $(VENV)/.test: requirements-test.lock $(SOURCES) | $(BIN)/python
 
 test: install-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+# Kills workers at many more points than `make test` does.
+test-durability: install-test
+	DURABILITY_SEEDS=100 $(BIN)/python -m pytest -n 2 tests/runs/test_kill.py $(ARGS)
 
 check: install-test
 	$(BIN)/ruff check .

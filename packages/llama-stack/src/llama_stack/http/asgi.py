@@ -15,3 +15,6 @@ Headers: TypeAlias = list[tuple[bytes, bytes]]
 ABORT = "llama_stack.abort"
 """The scope's extension, where the server has it, that drops the connection with what waits to be sent: a function
 without arguments."""
+ON_HANG_UP = "llama_stack.on_hang_up"
+"""The scope's extension, where the server has it, that calls a function when the connection is lost. Cheaper than a
+task that waits for `http.disconnect`."""

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llama_stack.http import sse
-from llama_stack.http.asgi import ABORT, Message, Receive, Scope, Send
+from llama_stack.http.asgi import ABORT, ON_HANG_UP, Message, Receive, Scope, Send
 from llama_stack.http.errors import error_headers, renderer_for
 from llama_stack.http.middleware.decompression import decompressed
 from llama_stack.http.middleware.depth import check_depth
@@ -35,6 +35,7 @@ NEVER = float("inf")
 CLIENT_GONE = 499
 """What log and metrics show for a reply that nobody waited for, after nginx."""
 
+_NONE: Mapping[str, Any] = {}
 _NOT_FORWARDED = frozenset(
     {
         *("authorization", "x-api-key", "cookie", PROVIDER_DATA.decode(), "proxy-authorization"),
@@ -197,7 +198,11 @@ class Exchange:
         self.reading = False
         self.deadline = self.started_at + self.limits.request_timeout_s
         self._body = body
-        self._watcher = self._loop.create_task(self._watch())
+        on_hang_up = self.scope.get("extensions", _NONE).get(ON_HANG_UP)
+        if on_hang_up is None:
+            self._watcher = self._loop.create_task(self._watch())
+        else:
+            on_hang_up(self._hung_up)
         return body
 
     async def send_json(self, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
@@ -294,6 +299,9 @@ class Exchange:
         # ASGI reports a disconnect also once the reply is complete, so this ends with the exchange at the latest.
         while (await self._receive())["type"] != "http.disconnect":
             pass
+        self._hung_up()
+
+    def _hung_up(self) -> None:
         if not self.replied:
             self.stop_for(Stop.HANG_UP)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from llama_stack.http.asgi import ABORT
+from llama_stack.http.asgi import ABORT, ON_HANG_UP
 
 HEAD_TIMEOUT_S = 20.0
 
@@ -28,11 +29,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._in_head = True
         self._refused = False
+        self._hung_up: Callable[[], None] | None = None
         self._head_timer: asyncio.TimerHandle | None = self.loop.call_later(HEAD_TIMEOUT_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         super().connection_lost(exc)
+        if self._hung_up is not None:
+            self._hung_up()
+            self._hung_up = None
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -48,7 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self._in_head = True
         super().on_message_begin()
-        extensions: dict[Any, Any] = {ABORT: self.abort}
+        extensions: dict[Any, Any] = {ABORT: self.abort, ON_HANG_UP: self.on_hang_up}
         self.scope["extensions"] = extensions
 
     def on_headers_complete(self) -> None:
@@ -83,6 +88,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def abort(self) -> None:
         """Unlike `close`, this does not wait until the client has read what was written."""
         self.transport.abort()
+
+    def on_hang_up(self, call: Callable[[], None]) -> None:
+        """Of the request that is being served; requests of one connection are served one after another."""
+        self._hung_up = call
 
     def _stop_timer(self) -> None:
         if self._head_timer is not None:
