@@ -110,6 +110,7 @@ class Upstream:
         self._script: deque[tuple[str, Reply]] = deque()
         self._standing: dict[str, Reply] = {}
         self._port = 0
+        self.dying = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._stopping: asyncio.Event | None = None
@@ -167,6 +168,7 @@ class Upstream:
         sock.bind(("127.0.0.1", self._port))
         sock.listen(1024)
         self._port = int(sock.getsockname()[1])
+        self.dying = False
         ready = threading.Event()
         config = uvicorn.Config(
             self._app,
@@ -218,12 +220,16 @@ class Upstream:
         server = await self._loop.create_server(lambda: _Connection(config, self._state, self), sock=sock, backlog=1024)
         ready.set()
         await self._stopping.wait()
+        self.dying = True
         server.close()
-        for connection in list(self._by_peer.values()):
-            connection.transport.abort()
-        for task in list(self._state.tasks):
-            task.cancel()
-        await asyncio.gather(*self._state.tasks, return_exceptions=True)
+        # Connections that were accepted just now come up one by one; the loop must not close under any of them.
+        while self._by_peer or self._state.tasks:
+            for connection in list(self._by_peer.values()):
+                connection.transport.abort()
+            for task in list(self._state.tasks):
+                task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
 
     # One request
 
@@ -304,6 +310,13 @@ class _Connection(HttpToolsProtocol):
         super().connection_made(transport)
         assert self.client is not None
         self._upstream._by_peer[self.client] = self
+        if self._upstream.dying:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        # The dead do not answer, not even with a 400.
+        if not self._upstream.dying:
+            super().data_received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
