@@ -85,10 +85,13 @@ class Supervisor:
                 self._fork(number, restarted=False)
             try:
                 while self._workers or (self._due and not self._stopping):
-                    self._wait(wake)
-                    if received.intersection((signal.SIGTERM, signal.SIGINT)) and not self._stopping:
+                    if not received:
+                        self._wait(wake)
+                    # Only what is seen here is forgotten: another signal may come between any two lines.
+                    seen = received.copy()
+                    received.difference_update(seen)
+                    if seen.intersection((signal.SIGTERM, signal.SIGINT)) and not self._stopping:
                         self._stop()
-                    received.clear()
                     self._reap()
                     self._restart_due()
             finally:
