@@ -1,0 +1,65 @@
+"""What the agent needs of the rest of the house; `stack.py` hands it in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from llama_stack.agent.entries import Entry
+from llama_stack.agent.turn import Turn
+from llama_stack_api.openai.chat import ChatCompletionRequest
+from llama_stack_api.principal import Call, Principal
+
+
+class Model(Protocol):
+    async def stream(self, params: ChatCompletionRequest, call: Call) -> AsyncGenerator[bytes, None]:
+        """Blocks of whole server-sent events of a chat completion, with usage, up to `[DONE]`; a block may be empty.
+
+        `params.stream` is true. Raises `LlamaStackError`s, here or between blocks. Closing it cancels the call.
+        """
+        ...
+
+
+class History(Protocol):
+    async def before(self, principal: Principal, turn: Turn) -> list[Entry]:
+        """What comes before the input of a turn: the turns that it goes on from, or its conversation. The same in every
+        attempt. Instructions of earlier turns are not among them."""
+        ...
+
+    async def add(self, principal: Principal, turn: Turn, run_id: str, entries: Sequence[Entry]) -> None:
+        """Add a finished turn, input and output, to its conversation if it has one. Added again, nothing changes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`message` may be shown to the user."""
+
+    shield_id: str
+    message: str
+
+
+class Shields(Protocol):
+    async def check(
+        self, shield_ids: Sequence[str], messages: Sequence[dict[str, Any]], call: Call
+    ) -> Violation | None:
+        """The first violation that one of the shields finds in chat messages. `NotFound` for an unknown shield."""
+        ...
+
+
+class Sealer(Protocol):
+    """Authenticated encryption under the server's key. `bound_to` must be the same when it is opened."""
+
+    def seal(self, secret: bytes, bound_to: bytes) -> bytes: ...
+
+    def open(self, sealed: bytes, bound_to: bytes) -> bytes:
+        """`CredentialsLost` if it was sealed under another key, or was changed."""
+        ...
+
+
+class Attachments(Protocol):
+    async def inline(self, entries: Sequence[Entry], call: Call) -> list[Entry]:
+        """The entries with images and files that are named by URL or file id put in their place as `data:` URLs (text
+        files as text). What cannot be had raises `InvalidRequest`, with a code of the contract."""
+        ...
