@@ -43,8 +43,8 @@ class ModelCall(msgspec.Struct, frozen=True):
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What an answer may rest on: a web page by its `url`, or a stored file by its `file_id`. `title` is the page's title
-    or the file's name."""
+    """What an answer may rest on: a web page by its `url`, or a stored file by its `file_id`. `title` is the page's, or
+    the file's name."""
 
     title: str
     url: str | None = None
