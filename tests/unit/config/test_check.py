@@ -151,6 +151,15 @@ def test_providers_of_an_api_that_is_not_served_are_noted_and_not_opened(tmp_pat
     assert "`apis` does not list 'inference'" in notice
 
 
+def test_an_api_opens_the_providers_that_it_works_with() -> None:
+    responses = RunConfig(distro_name="x", providers={}, apis=["responses"])
+    assert not responses.serves("inference")
+    assert responses.opens("inference")
+    assert responses.opens("tool_runtime")
+    assert not responses.opens("file_processors")
+    assert not RunConfig(distro_name="x", providers={}, apis=["safety"]).opens("inference")
+
+
 @pytest.mark.parametrize("name", ["/etc", "../../x", "a/b", "..", "\\\\host\\x"])
 def test_state_stays_below_the_base_directory(tmp_path: Path, name: str) -> None:
     directory = distribution_dir(name, {"HOME": str(tmp_path)})

@@ -19,6 +19,14 @@ RESOURCE_APIS = {
 }
 """APIs over what providers offer, served together with the API that uses it."""
 
+NEEDED_APIS = {
+    "responses": ("inference", "tool_runtime", "vector_io", "files", "safety"),
+    "messages": ("inference",),
+    "batches": ("inference", "files"),
+    "vector_io": ("inference", "files", "file_processors"),
+}
+"""What an API works with: those providers are opened for it, also where their own routes are not offered."""
+
 INTERNAL_APIS = ("inspect", "providers", "admin", "conversations", "prompts", "connectors")
 """Always served; `apis` may name them."""
 

@@ -28,8 +28,9 @@ def _apis(config: RunConfig) -> Iterator[Problem]:
         if api not in config.apis:
             yield from _api(api, ("providers", api), config)
         if api in PROVIDER_APIS and not config.serves(api):
+            effect = "" if config.opens(api) else " and its providers not opened"
             yield Problem(
-                f"`apis` does not list {api!r}, so its routes are not offered and its providers not opened",
+                f"`apis` does not list {api!r}, so its routes are not offered{effect}",
                 ("providers", api),
                 severity=Severity.NOTICE,
             )

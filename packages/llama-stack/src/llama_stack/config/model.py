@@ -8,7 +8,14 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationInfo, model_validator
 
-from llama_stack.config.apis import ABSENT_APIS, API_ALIASES, INTERNAL_APIS, RESOURCE_APIS, SERVICE_APIS
+from llama_stack.config.apis import (
+    ABSENT_APIS,
+    API_ALIASES,
+    INTERNAL_APIS,
+    NEEDED_APIS,
+    RESOURCE_APIS,
+    SERVICE_APIS,
+)
 from llama_stack.config.logs import LoggingConfig
 from llama_stack.config.paths import storage_dir
 from llama_stack.config.resources import ConnectorEntry, RegisteredResources, SafetyConfig
@@ -46,7 +53,7 @@ class RunConfig(Section):
     """The former name of `distro_name`."""
     container_image: str | None = None
     apis: list[str] = Field(default_factory=list)
-    """APIs whose routes are offered and whose providers are opened; empty: all."""
+    """APIs whose routes are offered, and whose providers are opened with those that they work with; empty: all."""
     providers: dict[str, ProviderEntries]
     """Providers by the API that they implement. The same type may appear several times under different ids."""
     storage: StorageConfig = Field(default_factory=StorageConfig)
@@ -77,11 +84,15 @@ class RunConfig(Section):
 
     def provider_entries(self) -> Iterator[tuple[str, ProviderEntry]]:
         """The providers to open, each with its API: neither those of APIs that no provider implements, nor those of
-        APIs that are not served."""
+        APIs that nothing here uses."""
         for api, entries in self.providers.items():
-            if api not in _NOT_OPENED and self.serves(api):
+            if api not in _NOT_OPENED and self.opens(api):
                 for entry in entries:
                     yield api, entry
+
+    def opens(self, api: str) -> bool:
+        """Whether the providers of an API are opened: it is served, or an API that is works with it."""
+        return self.serves(api) or any(api in needed and self.serves(user) for user, needed in NEEDED_APIS.items())
 
     def serves(self, api: str) -> bool:
         """Whether the routes of an API are offered, as `apis` says."""
