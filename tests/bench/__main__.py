@@ -1,4 +1,4 @@
-"""`python -m tests.bench [proxy] [start] [soak] [--quick]`: measures and prints tables. Nothing here is a test."""
+"""`python -m tests.bench [proxy] [responses] [start] [soak] [--quick]`: measures and prints tables, tests nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench import load, servers, soak
+from tests.bench import load, responses, servers, soak
+from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
 
 CONCURRENCIES = (1, 32, 128)
@@ -73,12 +74,6 @@ async def measure(server: servers.Server, workload: Workload, prefix: str, scale
     return [server.name, f"{cpu_s:.3f}", *(f"{value:.2f}" for value in times), *rates, str(failed)]
 
 
-def table(title: str, head: list[str], rows: list[list[str]]) -> None:
-    print(f"\n### {title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |", flush=True)
-
-
 def proxy(scale: float) -> None:
     rows: dict[str, list[list[str]]] = {workload.name: [] for workload in WORKLOADS}
     with servers.upstream() as upstream:
@@ -112,12 +107,12 @@ def start(scale: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["proxy", "start", "soak", []], help="default: all")
+    parser.add_argument("what", nargs="*", choices=["proxy", "responses", "start", "soak", []], help="default: all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it runs")
     args = parser.parse_args()
     scale = 0.1 if args.quick else 1.0
     servers.pin_self()
-    for name, run in {"proxy": proxy, "start": start, "soak": soak.soak}.items():
+    for name, run in {"proxy": proxy, "responses": responses.durability, "start": start, "soak": soak.soak}.items():
         if not args.what or name in args.what:
             run(scale)
 

