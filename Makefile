@@ -7,7 +7,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 SOURCES := packages/llama-stack-api/pyproject.toml packages/llama-stack/pyproject.toml
 PACKAGES := -e packages/llama-stack-api -e packages/llama-stack
 
-.PHONY: docs run install install-test test test-durability bench check lock clean
+.PHONY: docs run install install-test test test-durability test-agents bench check lock clean
 
 run: install
 	$(BIN)/llama stack run $(ARGS)
@@ -34,7 +34,12 @@ test: install-test
 
 # Kills workers at many more points than `make test` does.
 test-durability: install-test
-	DURABILITY_SEEDS=100 $(BIN)/python -m pytest -n 2 tests/runs/test_kill.py $(ARGS)
+	DURABILITY_SEEDS=100 $(BIN)/python -m pytest -n 2 tests/runs/test_kill.py tests/durability $(ARGS)
+
+# Drives the server with coding agents of others. Needs node and npm.
+test-agents: install-test
+	cd tests/coding_agents && npm ci --silent
+	$(BIN)/python -m pytest tests/coding_agents $(ARGS)
 
 check: install-test
 	$(BIN)/ruff check .
