@@ -298,7 +298,9 @@ async def test_nothing_is_seen_before_it_is_committed(
     assert (await waiting).status == "completed"
 
 
-@pytest.mark.parametrize("limits", [RunLimits(attempts_max=0), RunLimits(wall_time_s=0.05), RunLimits(steps_max=2)])
+@pytest.mark.parametrize(
+    "limits", [RunLimits.model_construct(attempts_max=0), RunLimits(wall_time_s=0.05), RunLimits(steps_max=2)]
+)
 async def test_a_run_beyond_its_limits_fails_and_says_so(open_engine: Open, limits: RunLimits) -> None:
     engine, _ = await open_engine(limits=limits)
     run_id = (

@@ -67,14 +67,17 @@ async def log(journal: Journal, run: Run, next_event: int = 0) -> list[tuple[int
 
 
 async def test_a_run_from_its_creation_to_its_end(journal: Journal, clock: Clock) -> None:
-    created = await journal.create(ALICE, NewRun("toy", b"\x00payload", background=True, parent="run_0"))
+    parent = (await journal.create(ALICE, NewRun("parent", b""))).run.id
+    new = NewRun("toy", b"\x00payload", background=True, parent=parent, label="m")
+    created = await journal.create(ALICE, new)
     assert created.new
     assert await journal.get(ALICE, created.run.id) == created.run
     clock.now += 1
     (claim,) = await journal.claim(["other", "toy"], "w1", lease_s=10)
     assert claim.payload == b"\x00payload"
     run = claim.run
-    assert (run.id, run.status, run.fence, run.attempts, run.parent) == (created.run.id, "running", 1, 1, "run_0")
+    assert (run.id, run.status, run.fence, run.attempts) == (created.run.id, "running", 1, 1)
+    assert (run.parent, run.label) == (parent, "m")
     assert run.started_at == clock.now
     assert await journal.claim(["toy"], "w2", lease_s=10) == []
 
@@ -106,7 +109,7 @@ async def test_what_is_not_ones_own_does_not_exist(journal: Journal) -> None:
         for request in (
             journal.get(stranger, claim.run.id),
             journal.cancel(stranger, claim.run.id),
-            journal.delete(stranger, claim.run.id),
+            journal.retention.delete(stranger, claim.run.id),
         ):
             with pytest.raises(NotFound):
                 await request
@@ -270,7 +273,7 @@ async def test_the_runs_of_a_dead_holder_are_free_at_once(journal: Journal) -> N
 async def test_delete_leaves_nothing(journal: Journal) -> None:
     run = (await claimed(journal)).run
     await journal.commit(adding(run, 0, b"a", begun=[step(0, "s")]))
-    await journal.delete(ALICE, run.id)
+    await journal.retention.delete(ALICE, run.id)
     with pytest.raises(Fenced):
         await journal.commit(adding(run, 1, b"late"))
     with pytest.raises(NotFound):
@@ -281,10 +284,12 @@ async def test_delete_leaves_nothing(journal: Journal) -> None:
 
 
 async def test_lists_by_pages(journal: Journal, clock: Clock) -> None:
+    parent = (await journal.create(ALICE, NewRun("parent", b""), holder="w", lease_s=1)).run.id
     ids = []
     for number in range(5):
         clock.now += number % 2  # some are of the same moment
-        ids.append((await journal.create(ALICE, NewRun("toy", b"", parent="p" if number % 2 else None))).run.id)
+        new = NewRun("toy", b"%d" % number, parent=parent if number % 2 else None, label="m" if number > 2 else None)
+        ids.append((await journal.create(ALICE, new)).run.id)
     await journal.create(ALICE, NewRun("other", b""), holder="w", lease_s=1)
     runs, more = await journal.list_runs(ALICE, "toy", limit=3, order="asc")
     rest, end = await journal.list_runs(ALICE, "toy", limit=3, order="asc", after=runs[-1].id)
@@ -293,8 +298,10 @@ async def test_lists_by_pages(journal: Journal, clock: Clock) -> None:
     assert [run.created_at for run in [*runs, *rest]] == sorted(run.created_at for run in [*runs, *rest])
     backwards, _ = await journal.list_runs(ALICE, "toy", limit=100)
     assert backwards == [*runs, *rest][::-1]
-    children, _ = await journal.list_runs(ALICE, "toy", parent="p")
+    children, _ = await journal.list_runs(ALICE, "toy", parent=parent)
     assert {run.id for run in children} == {ids[1], ids[3]}
+    labelled, _ = await journal.list_runs(ALICE, "toy", label="m")
+    assert {run.id for run in labelled} == {ids[3], ids[4]}
     with pytest.raises(InvalidRequest, match="1 to 100"):
         await journal.list_runs(ALICE, "toy", limit=101)
     with pytest.raises(NotFound):
@@ -305,9 +312,9 @@ async def test_the_sweep_takes_what_ended_long_ago(journal: Journal, clock: Cloc
     run, running = (await claimed(journal)).run, (await claimed(journal)).run
     await journal.commit(adding(run, 0, b"a", outcome=Outcome()))
     clock.now += 99
-    assert await journal.sweep(10) == 0
+    assert await journal.retention.sweep(10) == 0
     clock.now += 2
-    assert await journal.sweep(10) == 1
+    assert await journal.retention.sweep(10) == 1
     with pytest.raises(NotFound):
         await journal.get(ALICE, run.id)
     assert (await journal.get(ALICE, running.id)).status == "running"

@@ -17,7 +17,7 @@ from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.runs.errors import Fenced
 from llama_stack.runs.journal import Commit, Journal
 from llama_stack.runs.limits import RunLimits
-from llama_stack.runs.model import Closing, NewRun, Outcome, Run, RunStatus, Step, StepStatus
+from llama_stack.runs.model import Claim, Closing, NewRun, Outcome, Run, RunStatus, Step, StepStatus
 from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack_api.errors import NotFound
 from llama_stack_api.principal import Principal
@@ -57,8 +57,9 @@ class Machine(RuleBasedStateMachine):
         self.now = 1000.0
         self.journal.clock = lambda: self.now
         self.known: dict[str, Known] = {}
-        for each in self.do(self.journal.claim(["toy"], "nobody", lease_s=1e9, count_max=1000)):
-            self.do(self.journal.delete(Principal(each.run.owner, each.run.tenant), each.run.id))
+        while left := self.do(self.journal.claim(["toy"], "nobody", lease_s=1e9, count_max=1000)):
+            for each in left:
+                self.do(self.journal.retention.delete(Principal(each.run.owner, each.run.tenant), each.run.id))
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
@@ -67,7 +68,7 @@ class Machine(RuleBasedStateMachine):
         for known in self.known.values():
             if known.status != "deleted":
                 self.check(known)
-                self.do(self.journal.delete(known.owner, known.run_id))
+                self.do(self.journal.retention.delete(known.owner, known.run_id))
 
     def check(self, known: Known) -> None:
         run = self.do(self.journal.get(known.owner, known.run_id))
@@ -107,14 +108,24 @@ class Machine(RuleBasedStateMachine):
         ready = [each for each in self.known.values() if each.ready_at is not None and each.ready_at <= self.now]
         claims = self.do(self.journal.claim(["toy"], holder, lease_s=LEASE_S, count_max=count))
         assert len(claims) == min(count, len(ready))
-        oldest = sorted(each.ready_at or 0.0 for each in ready)
-        assert sorted(self.known[each.run.id].ready_at or 0.0 for each in claims) == oldest[: len(claims)]
+        self.check_shares(claims, ready)
         for each in claims:
             known = self.known[each.run.id]
             known.status, known.holder, known.ready_at = "running", holder, self.now + LEASE_S
             known.fence, known.attempts = known.fence + 1, known.attempts + 1
             assert (each.run.fence, each.run.attempts, each.payload) == (known.fence, known.attempts, b"p")
         return multiple(*(each.run for each in claims))
+
+    def check_shares(self, claims: list[Claim], ready: list[Known]) -> None:
+        """Tenants get the same, as far as they have something, and each what has waited longest."""
+        shares: dict[str, int] = {}
+        for tenant in {each.owner.tenant for each in ready}:
+            oldest = sorted(each.ready_at or 0.0 for each in ready if each.owner.tenant == tenant)
+            taken = [self.known[each.run.id].ready_at or 0.0 for each in claims if each.run.tenant == tenant]
+            assert sorted(taken) == oldest[: len(taken)]
+            shares[tenant] = len(taken)
+            if len(taken) < len(oldest):
+                assert max(shares.values()) <= len(taken) + 1
 
     @rule(holder=st.sampled_from(["w1", "w2"]))
     def renew(self, holder: str) -> None:
@@ -215,7 +226,7 @@ class Machine(RuleBasedStateMachine):
     @rule(run_id=consumes(ids))
     def delete(self, run_id: str) -> None:
         known = self.known[run_id]
-        self.do(self.journal.delete(known.owner, run_id))
+        self.do(self.journal.retention.delete(known.owner, run_id))
         known.status, known.ready_at, known.holder = "deleted", None, None
 
     @rule(run_id=ids)

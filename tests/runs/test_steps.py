@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -163,7 +162,7 @@ async def test_steps_are_of_bounded_size(database: Database, limits: RunLimits, 
     outcome = await perform(database, execute, limits)
     assert outcome.error is not None
     assert "server.runs.step_bytes_max" in outcome.error.message
-    fits = replace(limits, step_bytes_max=10)
+    fits = limits.model_copy(update={"step_bytes_max": 10})
     assert (await perform(database, execute, fits)).status == "completed"
 
 

@@ -141,8 +141,7 @@ async def test_an_exhausted_pool_is_an_error_not_a_hang(postgres: Postgres, monk
     config = postgres.sql_backend(postgres.create_database()).model_copy(update={"pool_size": 1, "max_overflow": 0})
     database = await open_sql(config)
     store = CompletionStore(database)
-    engine = database._engine  # type: ignore[attr-defined]
-    async with engine.connect():
-        assert await seconds_to_fail(store.get(ME, "c-1"), "QueuePool limit") < 3
+    async with database._connections.lend():  # type: ignore[attr-defined]
+        assert await seconds_to_fail(store.get(ME, "c-1"), "pool_size") < 3
     await store.save(ME, b'{"id":"c-1"}', b"[]", model="m")
     await database.close()

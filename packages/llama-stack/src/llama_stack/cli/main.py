@@ -14,6 +14,7 @@ from llama_stack.cli.keys import keys_new
 from llama_stack.cli.lists import list_apis, list_distributions, list_providers
 from llama_stack.cli.models import models
 from llama_stack.cli.run import run
+from llama_stack.cli.worker import worker
 
 
 class _Boundary(TyperGroup):
@@ -35,6 +36,7 @@ def commands() -> typer.Typer:
     stack = _group("Run and inspect a server.")
     stack.callback(invoke_without_command=True)(_stack)
     stack.command("run")(run)
+    stack.command("worker")(worker)
     stack.command("list")(list_distributions)
     stack.command("list-apis")(list_apis)
     stack.command("list-providers")(list_providers)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 
+from llama_stack.runs.errors import EventsExpired
 from llama_stack.runs.execution import Stop, closing_of
 from llama_stack.runs.handle import Ending, Kind
-from llama_stack.runs.journal import Journal, missing
+from llama_stack.runs.journal import Journal
 from llama_stack.runs.limits import RunLimits, RunTimings
 from llama_stack.runs.live import LiveLog
 from llama_stack.runs.model import Claim, Closing, Created, Event, NewRun, Outcome, Replay, Run, RunStatus
+from llama_stack.runs.observer import RunObserver
+from llama_stack.runs.reader import missing
 from llama_stack.runs.wakes import Wakes
 from llama_stack.runs.worker import Worker, wait_for
 from llama_stack.storage.sql.database import Database
 from llama_stack.storage.sweeper import Sweeper
 from llama_stack_api.principal import Principal
-
-SWEPT_MAX = 50
-"""Runs that one transaction removes: each may have a long log."""
 
 
 class RunEngine:
@@ -38,8 +39,9 @@ class RunEngine:
         claims: bool = True,
         holder: str | None = None,
         clock: Callable[[], float] = time.time,
+        observer: RunObserver | None = None,
     ) -> None:
-        self.journal = Journal(database, limits, clock)
+        self.journal = Journal(database, limits, clock, observer)
         self._timings = timings or RunTimings()
         self._kinds = {kind.name: kind for kind in kinds}
         self._wakes = Wakes(database)
@@ -52,18 +54,23 @@ class RunEngine:
             alone=not database.shared,
             holder=holder,
         )
-        self._sweeper = Sweeper("runs", self.journal.sweep, rows_max=SWEPT_MAX)
+        retention = self.journal.retention
+        self._sweepers = (Sweeper("runs", retention.sweep), Sweeper("events of runs", retention.sweep_logs))
 
     async def open(self) -> None:
         self._wakes.open()
         await self._worker.open()
-        self._sweeper.start()
+        for sweeper in self._sweepers:
+            sweeper.start()
 
     async def close(self) -> None:
-        """Lets runs go on for `drain_s`, then gives them back to the queue."""
-        await self._sweeper.stop()
-        await self._worker.close()
-        await self._wakes.close()
+        """Lets runs go on for `drain_s`, or until this is cancelled, then gives them back to the queue."""
+        for sweeper in self._sweepers:
+            await sweeper.stop()
+        try:
+            await self._worker.close()
+        finally:
+            await self._wakes.close()
 
     async def start(self, principal: Principal, new: NewRun) -> Created:
         """A stored run: queued if it is to run in the background, else executed here at once.
@@ -87,13 +94,18 @@ class RunEngine:
         self._worker.start_ephemeral(Claim(run, new.payload), streamed=streamed)
         return run
 
-    def tail(self, principal: Principal, run_id: str, *, starting_after: int = -1) -> AsyncIterator[Sequence[Event]]:
+    def tail(
+        self, principal: Principal, run_id: str, *, starting_after: int = -1, idle_s: float | None = None
+    ) -> AsyncGenerator[Sequence[Event], None]:
         """The events after number `starting_after`, as they are committed, until the run has ended; several at a time.
 
+        None at all, each time that nothing has come for `idle_s` seconds: a sign of life.
+
         Works in any process, for runs that execute anywhere. `NotFound`, at the first step, if it is not the
-        principal's. A run that was started here is followed from memory if this is called at once.
+        principal's, `EventsExpired` if they are not kept any longer. A run that was started here is followed from
+        memory if this is called at once.
         """
-        return self._tail(self._live(principal, run_id), principal, run_id, starting_after + 1)
+        return self._tail(self._live(principal, run_id), principal, run_id, starting_after + 1, idle_s)
 
     async def wait(self, principal: Principal, run_id: str) -> Outcome:
         """How the run ended, once it has."""
@@ -123,8 +135,8 @@ class RunEngine:
         self._moved(run_id)
 
     async def delete(self, principal: Principal, run_id: str) -> None:
-        """Remove it with all that it left; if it still executes, that ends."""
-        await self.journal.delete(principal, run_id)
+        """Remove it; if it still executes, that ends. Others that go on from it still can."""
+        await self.journal.retention.delete(principal, run_id)
         self._moved(run_id)
 
     def _moved(self, run_id: str) -> None:
@@ -144,13 +156,19 @@ class RunEngine:
         replay = Replay((await self.journal.replay(run)).steps, next_event)
         payload = await self.journal.payload(run.id)
         outcome = Outcome(RunStatus.CANCELLED)
-        return await closing_of(kind, Ending(run, payload, outcome, replay, lambda: self.journal.log(run)))
+        ending = Ending(run, payload, outcome, replay, lambda: self.journal.log(run))
+        return await closing_of(kind, ending, self.journal.limits)
 
     async def _tail(
-        self, live: LiveLog | None, principal: Principal, run_id: str, next_event: int
-    ) -> AsyncIterator[Sequence[Event]]:
+        self, live: LiveLog | None, principal: Principal, run_id: str, next_event: int, idle_s: float | None
+    ) -> AsyncGenerator[Sequence[Event], None]:
         ephemeral = live is not None and not live.stored
+        now = asyncio.get_running_loop().time
+        silent_since = now()
         while True:
+            if idle_s is not None and now() - silent_since >= idle_s:
+                silent_since = now()
+                yield ()
             change = live.change if live is not None else None
             events = live.read(next_event) if live is not None else None
             if events is None:
@@ -158,9 +176,10 @@ class RunEngine:
             if events:
                 yield events
                 next_event = events[-1].number + 1
+                silent_since = now()
             elif live is not None and change is not None and not live.gone:
                 if live.outcome is None:
-                    await change.wait()
+                    await wait_for(change, idle_s)
                 elif live.read(next_event) == []:
                     return
                 else:
@@ -176,6 +195,8 @@ class RunEngine:
             run = await self.journal.get(principal, run_id)
             if await self.journal.events(principal, run_id, next_event):
                 return False
+            if run.events_expired:
+                raise EventsExpired(run_id)
             if run.status.ended:
                 return True
             if self._worker.live(run_id) is None:

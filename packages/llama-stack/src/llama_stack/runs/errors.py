@@ -3,6 +3,8 @@
 LlamaStackError
 ├── Conflict
 │   └── Fenced             409 … run_fenced: the run was taken over, cancelled, deleted or has ended
+├── NotFound
+│   └── EventsExpired      404 … events_expired: the run is there, its events are kept no longer
 ├── InvalidRequest
 │   └── RunLimitExceeded   400 … run_limit_exceeded: names the setting
 ├── StepFailed             500 server_error, and the code that the step failed with
@@ -11,7 +13,7 @@ LlamaStackError
 
 from __future__ import annotations
 
-from llama_stack_api.errors import Conflict, InvalidRequest, LlamaStackError
+from llama_stack_api.errors import Conflict, InvalidRequest, LlamaStackError, NotFound
 
 
 class Fenced(Conflict):
@@ -20,6 +22,13 @@ class Fenced(Conflict):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"the run {run_id} is no longer this worker's: it was taken over, cancelled or has ended")
         self.run_id = run_id
+
+
+class EventsExpired(NotFound):
+    default_code = "events_expired"
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"the events of {run_id} are not kept any longer; its result is there")
 
 
 class RunLimitExceeded(InvalidRequest):

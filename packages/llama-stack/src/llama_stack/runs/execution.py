@@ -9,7 +9,7 @@ from enum import Enum
 from llama_stack.runs.errors import Fenced
 from llama_stack.runs.handle import Ending, Kind, RunHandle, Steps
 from llama_stack.runs.journal import Journal
-from llama_stack.runs.limits import setting
+from llama_stack.runs.limits import RunLimits, check_limit, setting
 from llama_stack.runs.live import LiveLog
 from llama_stack.runs.model import Claim, Closing, Outcome, Replay, RunError, RunStatus
 from llama_stack.runs.recorder import EphemeralRecorder, Recorder, SqlRecorder
@@ -103,7 +103,9 @@ class Execution:
         try:
             async with asyncio.timeout(left_s) as time_limit:
                 handle = self._handle(replay, asyncio.get_running_loop().time() + left_s)
-                return await self._kind.execute(handle)
+                outcome = await self._kind.execute(handle)
+                check_documents(limits, outcome)
+                return outcome
         except TimeoutError as error:
             if time_limit.expired():
                 raise _failed(
@@ -117,7 +119,7 @@ class Execution:
             raise self._broken(error) from error
 
     def _handle(self, replay: Replay, deadline: float) -> RunHandle:
-        steps = Steps(self.run, self.recorder, self._journal.limits, replay)
+        steps = Steps(self.run, self.recorder, self._journal.limits, replay, self._journal.observer)
         return RunHandle(self.run, self._payload, deadline, self.live.stored, steps, self.recorder)
 
     def _broken(self, error: Exception) -> _Unfinished:
@@ -130,8 +132,10 @@ class Execution:
         steps = (await self._journal.replay(self.run)).steps if self.live.stored else replay.steps
         so_far = Replay(steps, self.recorder.next_event)
         ending = Ending(self.run, self._payload, outcome, so_far, self.recorder.log)
-        closing = await closing_of(self._kind, ending)
-        await self.recorder.finish(Outcome(outcome.status, closing.result, outcome.error, closing.events))
+        closing = await closing_of(self._kind, ending, self._journal.limits)
+        await self.recorder.finish(
+            Outcome(outcome.status, closing.result, outcome.error, closing.events, closing.documents)
+        )
 
     async def _leave(self, *, failed: bool) -> None:
         """Not ended here: let another worker have it, at once if we can say so."""
@@ -144,12 +148,20 @@ class Execution:
             logging.getLogger(__name__).warning("the run %s is left to its lease: %s", self.run.id, error)
 
 
-async def closing_of(kind: Kind, ending: Ending) -> Closing:
+async def closing_of(kind: Kind, ending: Ending, limits: RunLimits) -> Closing:
     try:
-        return await kind.close(ending)
+        closing = await kind.close(ending)
+        check_documents(limits, closing)
+        return closing
     except Exception as error:
         logging.getLogger(__name__).error("the run %s has no last words", ending.run.id, exc_info=error)
         return Closing()
+
+
+def check_documents(limits: RunLimits, end: Outcome | Closing) -> None:
+    """`RunLimitExceeded` if one of the documents is too large."""
+    for name, body in (("result", end.result or b""), *end.documents.items()):
+        check_limit(limits, "payload_bytes_max", len(body), f"the run's {name} has {len(body)} bytes")
 
 
 def _failed(code: str, message: str) -> _Unfinished:

@@ -9,8 +9,9 @@ from typing import Protocol
 import msgspec
 
 from llama_stack.runs.errors import StepFailed, StepInterrupted
-from llama_stack.runs.limits import RunLimits
+from llama_stack.runs.limits import RunLimits, check_limit
 from llama_stack.runs.model import Closing, Event, Outcome, Replay, Run, RunError, Step, StepStatus
+from llama_stack.runs.observer import RunObserver
 from llama_stack.runs.recorder import Recorder
 from llama_stack_api.errors import Conflict, LlamaStackError
 from llama_stack_api.principal import Principal
@@ -21,10 +22,11 @@ Effect = Callable[[], Awaitable[bytes]]
 class Steps:
     """The steps of one run, by keys that the executor chooses and would choose again after a crash."""
 
-    def __init__(self, run: Run, recorder: Recorder, limits: RunLimits, replay: Replay) -> None:
+    def __init__(self, run: Run, recorder: Recorder, limits: RunLimits, replay: Replay, observer: RunObserver) -> None:
         self._run = run
         self._recorder = recorder
         self._limits = limits
+        self._observer = observer
         self._known = {step.key: step for step in replay.steps}
         self._keys = set(self._known)
         self._number = max((step.number for step in replay.steps), default=-1) + 1
@@ -48,9 +50,13 @@ class Steps:
         Raises `StepFailed` if the effect raised a `LlamaStackError`, now or in an earlier attempt, `StepInterrupted` if
         it was in flight at a crash and is not `idempotent`.
         """
-        self._limits.check("step_bytes_max", len(intent), f"the intent of the step {key} has {len(intent)} bytes")
+        check_limit(
+            self._limits, "step_bytes_max", len(intent), f"the intent of the step {key} has {len(intent)} bytes"
+        )
         step = self._known.pop(key, None)
         if step is not None and step.status is not StepStatus.STARTED:
+            if step.status is StepStatus.INTERRUPTED:
+                self._observer.step_ended(kind, step.status)
             return _replayed(step)
         if step is None:
             step = self._new(key, kind, idempotent, intent)
@@ -60,18 +66,24 @@ class Steps:
         except LlamaStackError as error:
             if self._recorder.lost is None:
                 failure = msgspec.json.encode(RunError(error.code or "step_failed", error.message))
-                await self._recorder.end(_ended(step, StepStatus.FAILED, failure))
+                await self._end(_ended(step, StepStatus.FAILED, failure))
                 raise StepFailed(error.message, code=error.code) from error
             raise
-        self._limits.check("step_bytes_max", len(result), f"the result of the step {key} has {len(result)} bytes")
-        await self._recorder.end(_ended(step, StepStatus.DONE, result))
+        check_limit(
+            self._limits, "step_bytes_max", len(result), f"the result of the step {key} has {len(result)} bytes"
+        )
+        await self._end(_ended(step, StepStatus.DONE, result))
         return result
+
+    async def _end(self, step: Step) -> None:
+        await self._recorder.end(step)
+        self._observer.step_ended(step.kind, step.status)
 
     def _new(self, key: str, kind: str, idempotent: bool, intent: bytes) -> Step:
         if key in self._keys:
             raise Conflict(f"the run has a step {key} already")
         self._keys.add(key)
-        self._limits.check("steps_max", len(self._keys), f"the run takes {len(self._keys)} steps")
+        check_limit(self._limits, "steps_max", len(self._keys), f"the run takes {len(self._keys)} steps")
         number, self._number = self._number, self._number + 1
         return Step(number, key, kind, StepStatus.STARTED, idempotent, intent)
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
+from llama_stack.runs.claims import Claims
 from llama_stack.runs.errors import Fenced
-from llama_stack.runs.limits import RunLimits, setting
+from llama_stack.runs.limits import RunLimits, check_limit, setting
 from llama_stack.runs.model import (
     Claim,
     Closing,
@@ -29,15 +31,15 @@ from llama_stack.runs.model import (
     Step,
     StepStatus,
 )
+from llama_stack.runs.observer import RunObserver, Unobserved
+from llama_stack.runs.reader import RunReader, owned, this
+from llama_stack.runs.retention import Retention
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row
 from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, RUN, RunStatements
-from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, Overloaded
+from llama_stack_api.errors import Conflict, Overloaded
 from llama_stack_api.principal import Principal
 
 ROW_BYTES_MAX = 256 * 1024
-PAGE_ROWS = 8
-LIST_MAX = 100
-ID_CHARS_MAX = 256
 CANCEL_TRIES_MAX = 3
 SEIZED_S = 10.0
 """How long whoever cancels a run may take; after that it goes on, as if he had never come."""
@@ -61,24 +63,35 @@ class Commit:
         return self.outcome is not None or any(not step.idempotent for step in (*self.begun, *self.ended))
 
 
-class Journal:
+class Journal(RunReader):
     def __init__(
-        self, database: Database, limits: RunLimits | None = None, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        limits: RunLimits | None = None,
+        clock: Callable[[], float] = time.time,
+        observer: RunObserver | None = None,
     ) -> None:
-        self.limits = limits or RunLimits()
+        super().__init__(database, limits or RunLimits())
         self.clock = clock
-        self._database = database
+        self.observer = observer or Unobserved()
+        self.retention = Retention(database, self._now)
         self._statements = RunStatements(database)
-        self._claims: dict[tuple[str, ...], Prepared] = {}
+        self._claims = Claims(database, self._statements, self._now)
         self._many = asyncio.Lock()  # on PostgreSQL, two of ours that each lock many runs could wait for each other
+
+    def _now(self) -> float:
+        return self.clock()
 
     async def create(
         self, principal: Principal, new: NewRun, *, holder: str | None = None, lease_s: float = 0.0
     ) -> Created:
         """Queue a run, or with `holder` claim it at once. The same idempotency key gives the same run again.
 
-        `Overloaded` if the tenant has too many queued, `RunLimitExceeded` if the payload is too large."""
-        self.limits.check("payload_bytes_max", len(new.payload), f"the run's payload has {len(new.payload)} bytes")
+        `Overloaded` if the tenant has too many queued, `RunLimitExceeded` if the payload is too large, `NotFound` if
+        there is no such parent."""
+        check_limit(
+            self.limits, "payload_bytes_max", len(new.payload), f"the run's payload has {len(new.payload)} bytes"
+        )
         run = self.new_run(principal, new, held=holder is not None)
         params = _row(run, new, holder, run.created_at + lease_s if holder else new.not_before or run.created_at)
         statement = self._statements.create_held if holder else self._statements.create_queued
@@ -107,59 +120,24 @@ class Journal:
             created_at=now,
             updated_at=now,
             started_at=now if held else None,
+            label=new.label,
         )
 
     async def _existing(self, principal: Principal, new: NewRun) -> Run:
         if new.idempotency_key is not None:
-            params = {**_owned(principal), "of_kind": new.kind, "of_key": new.idempotency_key}
+            params = {**owned(principal), "of_kind": new.kind, "of_key": new.idempotency_key}
             rows = await self._database.read(self._statements.by_key, params)
             if rows:
                 return Run.of(rows[0])
         if new.id is not None and await self._database.read(self._statements.payload_of, {"of_run": new.id}):
             raise Conflict(f"there is a run with the id {new.id!r} already")
+        if new.parent is not None:
+            await self.get(principal, new.parent)
         raise Overloaded(
             f"{self.limits.queued_per_tenant_max} runs are queued for this tenant; a larger "
             f"{setting('queued_per_tenant_max')} lets more wait",
             retry_after_s=1.0,
         )
-
-    async def get(self, principal: Principal, run_id: str) -> Run:
-        rows = await self._database.read(self._statements.get, _this(principal, run_id))
-        if not rows:
-            raise missing(run_id)
-        return Run.of(rows[0])
-
-    async def document(self, principal: Principal, run_id: str, name: Literal["payload", "result"]) -> bytes | None:
-        """What the run was asked, or what it answered; None if it has not (yet)."""
-        rows = await self._database.read(self._statements.document_of, {**_this(principal, run_id), "of_name": name})
-        return bytes(rows[0][0]) if rows else None
-
-    async def list_runs(
-        self,
-        principal: Principal,
-        kind: str,
-        *,
-        parent: str | None = None,
-        after: str | None = None,
-        limit: int = 20,
-        order: Literal["asc", "desc"] = "desc",
-    ) -> tuple[list[Run], bool]:
-        """A page by time of creation, and whether there is more. `after` is the id of the last one seen."""
-        if not 1 <= limit <= LIST_MAX:
-            raise InvalidRequest(f"limit is 1 to {LIST_MAX}, not {limit}", param="limit")
-        place = None
-        if after is not None:
-            place = ((await self.get(principal, after)).created_at, after)
-        query = self._statements.list_of(place, ascending=order == "asc", limit=limit + 1, parent=parent is not None)
-        params = {**_owned(principal), "of_kind": kind, **({} if parent is None else {"of_parent": parent})}
-        rows = await self._database.read(query, params)
-        return [Run.of(row) for row in rows[:limit]], len(rows) > limit
-
-    async def delete(self, principal: Principal, run_id: str) -> None:
-        """With its steps and events; a worker that still has it finds itself fenced."""
-        (written,) = await self._database.write((self._statements.delete, _this(principal, run_id)))
-        if not written.rows:
-            raise missing(run_id)
 
     async def cancel(
         self,
@@ -172,30 +150,39 @@ class Journal:
         `last_words` gives the events that close its log and the result that its owner then reads."""
         for _ in range(CANCEL_TRIES_MAX):
             # Off its worker's hands first, so that the log stands still while it gets its last words.
-            params = {**_this(principal, run_id), "new_ready_at": self.clock() + SEIZED_S}
+            params = {**this(principal, run_id), "new_ready_at": self.clock() + SEIZED_S}
             (seized,) = await self._database.write((self._statements.seize, params))
             if not seized.rows:
                 return await self.get(principal, run_id)
             run = Run.of(seized.rows[0])
             first = await self.next_event(run_id)
             closing = await last_words(run, first) if last_words else Closing()
-            outcome = Outcome(RunStatus.CANCELLED, closing.result)
+            outcome = Outcome(RunStatus.CANCELLED, closing.result, documents=closing.documents)
             commit = Commit(run_id, run.fence, first, closing.events, outcome=outcome)
             writes = self._writes([commit], self._statements.events)
             *_, written = await self._database.write(*writes, durable=True)
             if written.rows:
+                self.ended(run, RunStatus.CANCELLED)
                 return Run.of(written.rows[0][: len(RUN)])
         raise Conflict(f"the run {run_id} changes too fast to be cancelled; try again")
 
-    async def claim(self, kinds: Sequence[str], holder: str, *, lease_s: float, count_max: int = 1) -> list[Claim]:
-        """Take runs that wait, or whose lease is over, the longest waiting first."""
-        key = tuple(sorted(kinds))
-        if key not in self._claims:
-            self._claims[key] = self._statements.claim(key)
-        now = self.clock()
-        params = {"now": now, "count_max": count_max, "new_holder": holder, "new_ready_at": now + lease_s}
-        (written,) = await self._database.write((self._claims[key], params))
-        runs = sorted((Run.of(row) for row in written.rows), key=lambda run: (run.created_at, run.id))
+    async def claim(
+        self,
+        kinds: Sequence[str],
+        holder: str,
+        *,
+        lease_s: float,
+        count_max: int = 1,
+        busy: Mapping[str, int] = MappingProxyType({}),
+    ) -> list[Claim]:
+        """Take runs that wait, or whose lease is over: tenants in turn, of each the longest waiting first.
+
+        `busy` says how many runs of a tenant the holder executes already."""
+        tenant_max = self.limits.concurrent_per_tenant_max
+        runs = await self._claims.take(
+            kinds, holder, lease_s=lease_s, count_max=count_max, busy=busy, tenant_max=tenant_max
+        )
+        runs.sort(key=lambda run: (run.created_at, run.id))
         return [Claim(run, await self.payload(run.id)) for run in runs]
 
     async def renew(self, holder: str, *, lease_s: float) -> dict[str, int]:
@@ -239,7 +226,9 @@ class Journal:
     async def commit(self, commit: Commit) -> None:
         """Add to a claimed run, in one transaction. Raises `Fenced`."""
         writes = self._writes([commit], self._statements.events)
+        began = time.perf_counter()
         written = await self._database.write(*writes, durable=commit.durable)
+        self.observer.committed(len(commit.events), time.perf_counter() - began)
         if not all(result.rows for result in written):
             raise Fenced(commit.run_id)
 
@@ -247,19 +236,20 @@ class Journal:
         """Add to several runs in one transaction; returns those that are fenced, the rest is committed."""
         writes = self._writes(commits, self._statements.events_of_many)
         async with self._many:
+            began = time.perf_counter()
             written = await self._database.write(*writes, durable=any(commit.durable for commit in commits))
+        self.observer.committed(sum(len(commit.events) for commit in commits), time.perf_counter() - began)
         held = {row[0] for result in written for row in result.rows}
         return {commit.run_id for commit in commits} - held
 
-    async def events(self, principal: Principal, run_id: str, next_event: int) -> list[Event]:
-        """A page of the log from `next_event` on; empty if there is nothing (yet), or for anyone but the owner."""
-        params = {**_this(principal, run_id), "of_next": next_event, "rows_max": PAGE_ROWS}
-        return [
-            Event(number, data)
-            for first, body in await self._database.read(self._statements.events_of, params)
-            for number, data in enumerate(msgspec.msgpack.decode(body, type=list[bytes]), first)
-            if number >= next_event
-        ]
+    async def waiting(self) -> int:
+        """How many runs could execute and have no worker, counted to `WAITING_MAX`."""
+        ((count,),) = await self._database.read(self._statements.waiting, {"now": self.clock()})
+        return int(count)
+
+    def ended(self, run: Run, status: RunStatus) -> None:
+        """A run that was claimed, or seized, has ended; for whoever counts."""
+        self.observer.run_ended(run.kind, status, self.clock() - (run.started_at or run.created_at))
 
     async def log(self, run: Run) -> AsyncIterator[Event]:
         """The whole log, for whoever acts for the run."""
@@ -280,12 +270,6 @@ class Journal:
         rows = await self._database.read(self._statements.fence_of, {"of_run": run_id})
         return int(rows[0][0]) if rows else None
 
-    async def sweep(self, rows_max: int) -> int:
-        """Remove at most `rows_max` runs that ended longer than the retention ago; how many went."""
-        params = {"now": self.clock(), "rows_max": rows_max}
-        (written,) = await self._database.write((self._statements.sweep, params))
-        return len(written.rows)
-
     def _writes(self, commits: Sequence[Commit], events: Prepared) -> list[tuple[Prepared, Params]]:
         """The statements of one transaction; each gives the id of the run whose fence held.
 
@@ -299,20 +283,19 @@ class Journal:
             others += ((self._statements.begin_step, {**held, **self._begun(step)}) for step in commit.begun)
             others += ((self._statements.end_step, {**held, **self._ended(step)}) for step in commit.ended)
             if commit.outcome is not None:
-                if commit.outcome.result is not None:
-                    result = {"new_name": "result", "new_body": commit.outcome.result}
-                    others.append((self._statements.document, {**held, **result}))
+                others += ((self._statements.document, {**held, **each}) for each in _documents(commit.outcome))
                 others.append((self._statements.finish, {**held, **self._ending(commit.outcome)}))
         if rows and self._database.shared:
             return [(events, _arrays(rows)), *others]
         return [*((events, row) for row in rows), *others]
 
     def _ending(self, outcome: Outcome) -> dict[str, Any]:
-        now, kept = self.clock(), self.limits.retention_s
+        now, kept, log_kept = self.clock(), self.limits.retention_s, self.limits.events_retention_s
         return {
             "new_status": str(outcome.status),
             "new_error": msgspec.json.encode(outcome.error).decode() if outcome.error else None,
-            "new_expires_at": None if kept is None else now + kept,
+            "new_expires_at": now + kept if kept else None,
+            "new_events_expire_at": now + log_kept if log_kept else None,
             "now": now,
         }
 
@@ -334,20 +317,6 @@ class Journal:
             "new_result": step.result,
             "new_ended_at": self.clock(),
         }
-
-
-def missing(run_id: str) -> NotFound:
-    return NotFound(f"there is no run with the id {run_id[:ID_CHARS_MAX]!r}")
-
-
-def _owned(principal: Principal) -> dict[str, Any]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
-
-
-def _this(principal: Principal, run_id: str) -> dict[str, Any]:
-    if not run_id.isascii() or "\0" in run_id:  # ours are, and PostgreSQL has no NUL
-        raise missing(run_id)
-    return {**_owned(principal), "of_run": run_id}
 
 
 def _held(run_id: str, fence: int) -> dict[str, Any]:
@@ -374,7 +343,18 @@ def _row(run: Run, new: NewRun, holder: str | None, ready_at: float) -> dict[str
         "new_ended_at": None,
         "new_expires_at": None,
         "new_error": None,
+        "new_label": new.label,
+        "new_hidden_at": None,
+        "new_events_expire_at": None,
+        "new_events_expired": None,
     }
+
+
+def _documents(outcome: Outcome) -> Iterator[dict[str, Any]]:
+    if outcome.result is not None:
+        yield {"new_name": "result", "new_body": outcome.result}
+    for name, body in outcome.documents.items():
+        yield {"new_name": name, "new_body": body}
 
 
 def _step(row: Row) -> Step:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
@@ -55,9 +55,12 @@ class NewRun:
     background: bool = False
     idempotency_key: str | None = None
     parent: str | None = None
+    """A run that this one goes on from, of the same owner. What a chain needs of it stays as long as this one does."""
     not_before: float | None = None
     id: str | None = None
     """Unguessable; made by the journal if it is not given."""
+    label: str | None = None
+    """What lists are filtered by, if its kind has such a thing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,16 @@ class Run:
     started_at: float | None = None
     ended_at: float | None = None
     error: RunError | None = None
+    label: str | None = None
+    events_expired: bool = False
+    """The run has ended so long ago that its events are gone; its result is not."""
 
     @classmethod
     def of(cls, row: Row) -> Run:
         values = dict(zip(cls.__dataclass_fields__, row, strict=True))
         values["status"] = RunStatus(values["status"])
         values["background"] = bool(values["background"])
+        values["events_expired"] = bool(values["events_expired"])
         values["error"] = msgspec.json.decode(values["error"], type=RunError) if values["error"] else None
         return cls(**values)
 
@@ -131,20 +138,26 @@ class Outcome:
 
     `events` are those that close the log, numbered from the run's `next_event` on. They are committed with the end, so
     that nobody has seen the end of a run that then goes on after a crash; never emit them before.
+
+    `documents` are further ones, by names of the kind's own, committed with the end and read by `Journal.document` and
+    `Journal.chain`. They outlive the result where other runs go on from this one.
     """
 
     status: RunStatus = RunStatus.COMPLETED
     result: bytes | None = None
     error: RunError | None = None
     events: Sequence[bytes] = ()
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Closing:
-    """The events that close a log whose executor cannot, and the result that the run's owner then reads."""
+    """The events that close a log whose executor cannot, and the result that the run's owner then reads, with further
+    documents as an `Outcome` has them."""
 
     events: Sequence[bytes] = ()
     result: bytes | None = None
+    documents: Mapping[str, bytes] = field(default_factory=dict)
 
 
 LastWords: TypeAlias = Callable[[Run, int], Awaitable[Closing]]

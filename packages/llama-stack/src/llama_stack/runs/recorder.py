@@ -10,7 +10,7 @@ from typing import Protocol
 
 from llama_stack.runs.errors import Fenced
 from llama_stack.runs.journal import Commit, Journal
-from llama_stack.runs.limits import RunLimits
+from llama_stack.runs.limits import RunLimits, check_limit
 from llama_stack.runs.live import LiveLog
 from llama_stack.runs.model import Event, Outcome, Replay, Run, Step
 from llama_stack_api.errors import LlamaStackError
@@ -76,16 +76,18 @@ class Committer:
 
     async def _run(self) -> None:
         clock = asyncio.get_running_loop().time
+        next_at = clock()
         while True:
             await self._wake.wait()
+            if (left_s := next_at - clock()) > 0:
+                await asyncio.sleep(left_s)
             self._wake.clear()
-            started = clock()
+            next_at = clock() + self._batch_s
             # Who is writing by itself takes its events along, and comes back with what is left.
             ready = [recorder for recorder in self._waiting if recorder.waiting]
             self._waiting.clear()
             if ready:
                 await self._commit(ready)
-            await asyncio.sleep(max(0.0, started + self._batch_s - clock()))
 
     async def _commit(self, recorders: Sequence[SqlRecorder]) -> None:
         for recorder in recorders:
@@ -178,7 +180,7 @@ class SqlRecorder:
 
     async def finish(self, outcome: Outcome) -> None:
         await self._commit(outcome=outcome)
-        self._live.end(replace(outcome, events=()))
+        self._live.end(replace(outcome, events=(), documents={}))
 
     async def release(self, *, failed: bool) -> None:
         self._writers += 1
@@ -294,9 +296,9 @@ class EphemeralRecorder:
 def check_event(limits: RunLimits, event: bytes, log_bytes: int) -> int:
     """The size of the log with this event; `RunLimitExceeded` if it, or the event, is too large."""
     if len(event) > limits.event_bytes_max:
-        limits.check("event_bytes_max", len(event), f"an event has {len(event)} bytes")
+        check_limit(limits, "event_bytes_max", len(event), f"an event has {len(event)} bytes")
     if log_bytes + len(event) > limits.log_bytes_max:
-        limits.check("log_bytes_max", log_bytes + len(event), "the run's events are too many")
+        check_limit(limits, "log_bytes_max", log_bytes + len(event), "the run's events are too many")
     return log_bytes + len(event)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
@@ -66,11 +67,15 @@ class Worker:
             self._claiming = self._loop(self._claim, "claims of runs")
 
     async def close(self) -> None:
-        """Take nothing new, let what runs go on for a while, then give it back."""
+        """Take nothing new, let what runs go on for a while, or until this is cancelled, then give it back."""
         self._closing = True
         await _cancelled(self._claiming)
+        hurried: asyncio.CancelledError | None = None
         if self._runs:
-            await asyncio.wait(self._runs, timeout=self._timings.drain_s)
+            try:
+                await asyncio.wait(self._runs, timeout=self._timings.drain_s)
+            except asyncio.CancelledError as error:
+                hurried = error
         for execution in list(self._executions.values()):
             execution.stop(Stop.RELEASE if execution.live.stored else Stop.CANCEL)
         if self._runs:
@@ -79,10 +84,13 @@ class Worker:
             await _cancelled(task)
         await self._committer.close()
         await self._guarded(self._release_rest(), "release of runs")
+        if hurried is not None:
+            raise hurried
 
     def live(self, run_id: str) -> LiveLog | None:
+        """Its log, as long as it executes here."""
         execution = self._executions.get(run_id)
-        return None if execution is None else execution.live
+        return None if execution is None or execution.live.gone else execution.live
 
     def execution(self, run_id: str) -> Execution | None:
         return self._executions.get(run_id)
@@ -123,6 +131,7 @@ class Worker:
         if previous is not None:  # it was lost here, and comes back before its task is through
             previous.stop(Stop.RELEASE)
         self._executions[run_id] = execution
+        self._journal.observer.run_began(execution.run.kind, again=execution.run.fence > 1)
         task = execution.start()
         self._runs.add(task)
         task.add_done_callback(lambda done: self._ended(done, execution))
@@ -132,6 +141,9 @@ class Worker:
     def _ended(self, task: asyncio.Task[None], execution: Execution) -> None:
         self._runs.discard(task)
         run_id = execution.run.id
+        self._journal.observer.run_left(execution.run.kind)
+        if execution.live.outcome is not None:
+            self._journal.ended(execution.run, execution.live.outcome.status)
         if self._executions.get(run_id) is execution:
             del self._executions[run_id]
             if run_id in self._claimed:
@@ -161,13 +173,17 @@ class Worker:
             claims: list[Claim] = []
             if room > 0:
                 claims = await self._journal.claim(
-                    list(self._kinds), self.holder, lease_s=self._timings.lease_s, count_max=room
+                    list(self._kinds), self.holder, lease_s=self._timings.lease_s, count_max=room, busy=self._busy()
                 )
                 for claim in claims:
                     self._claimed.add(claim.run.id)
                     self.start(claim)
             if not claims:
                 await wait_for(self._wakes.queued, self._timings.poll_s)
+
+    def _busy(self) -> Counter[str]:
+        """Claimed runs by tenant."""
+        return Counter(self._executions[run_id].run.tenant for run_id in self._claimed)
 
     async def _heartbeat(self) -> None:
         while True:
@@ -177,6 +193,7 @@ class Worker:
                 await self._renew(executing)
             if self._claims:
                 await self._free_dead()
+                self._journal.observer.waiting(await self._journal.waiting())
 
     async def _renew(self, executing: list[Execution]) -> None:
         held = await self._journal.renew(self.holder, lease_s=self._timings.lease_s)
@@ -223,8 +240,8 @@ class Worker:
             logging.getLogger(__name__).warning("%s failed: %s", name, error)
 
 
-async def wait_for(event: asyncio.Event, timeout_s: float) -> None:
-    """Until it is set, or the time is over."""
+async def wait_for(event: asyncio.Event, timeout_s: float | None) -> None:
+    """Until it is set, or the time is over (None: there is no limit)."""
     try:
         async with asyncio.timeout(timeout_s):
             await event.wait()

@@ -14,6 +14,9 @@ from typing import Literal, TypeAlias
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
+from llama_stack.telemetry.agent_metrics import AgentMetrics
+from llama_stack.telemetry.run_metrics import RunMetrics
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -72,6 +75,8 @@ class Metrics:
         self._degraded = self._gauge(
             "shared_state_degraded", "1: goes on with this process's state alone.", "component", mode="max"
         )
+        self.runs = RunMetrics(self.registry)
+        self.agent = AgentMetrics(self.registry)
         self._by_request: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
         self._by_inference: dict[tuple[str, str, str, str], _InferenceSeries] = {}
 

@@ -46,11 +46,11 @@ def run_worker(launch: Launch, on_ready: Ready, *, stop_when_readable: int | Non
 
     `stop_when_readable` is a pipe from the supervisor: it ends when the supervisor does, and then so do we.
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(launch, on_ready, stop_when_readable))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop
     except ImportError:
@@ -100,7 +100,6 @@ class Server(DrainingServer):
         context = tls_context(config)
         options: dict[str, Any] = {
             "http": bounded_protocol(config.limits.header_bytes_max),
-            "ws": "none",
             "interface": "asgi3",
             "log_level": "warning",
         }

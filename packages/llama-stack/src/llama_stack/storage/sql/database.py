@@ -22,12 +22,15 @@ Row = tuple[Any, ...]
 class Prepared:
     """A write that a store makes again and again: made once by `Database.prepare`, run with parameters by `write`.
 
-    `sql` and `defaults` are the compiled form where the database runs it without SQLAlchemy.
+    `sql` and `defaults` are the compiled form, which runs without SQLAlchemy. Where parameters go by position, `names`
+    says in which order; `returns` is whether it gives rows.
     """
 
     statement: sa.Executable
     sql: str = ""
     defaults: Params | None = None
+    names: tuple[str, ...] = ()
+    returns: bool = False
 
 
 @dataclass(frozen=True, slots=True)

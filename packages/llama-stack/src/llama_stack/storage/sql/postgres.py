@@ -1,22 +1,30 @@
-"""PostgreSQL through SQLAlchemy and asyncpg: the engine, and what its errors mean to a caller."""
+"""PostgreSQL through asyncpg, with statements that SQLAlchemy compiled; and what its errors mean to a caller."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llama_stack.config.storage import KVPostgresBackend, SqlPostgresBackend
 from llama_stack.storage.errors import StoreRefused, StoreUnavailable
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row, Written
 from llama_stack.storage.sql.migrate import check_postgres, migrate_postgres
+from llama_stack.storage.sql.postgres_pool import ConnectionPool, Lent, PoolExhausted
 from llama_stack_api.errors import Conflict
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+    from llama_stack.storage.sql.postgres_pool import Driver
 
 PostgresBackend = KVPostgresBackend | SqlPostgresBackend
 
@@ -40,7 +48,21 @@ def postgres_engine(config: PostgresBackend, *, autocommit: bool = False) -> Asy
         password=config.password.get_secret_value() if config.password else None,
         database=config.db,
     )
-    connect_args: dict[str, Any] = {
+    return create_async_engine(
+        url,
+        connect_args=_connect_args(config),
+        pool_size=config.pool_size,
+        max_overflow=config.max_overflow,
+        pool_recycle=config.pool_recycle,
+        pool_pre_ping=config.pool_pre_ping,
+        pool_timeout=POOL_TIMEOUT_S,
+        hide_parameters=True,
+        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
+    )
+
+
+def _connect_args(config: PostgresBackend) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
         # Not in the URL, where the directory of a Unix socket would need escapes.
         "host": config.host,
         "port": config.port,
@@ -53,18 +75,8 @@ def postgres_engine(config: PostgresBackend, *, autocommit: bool = False) -> Asy
         },
     }
     if config.ssl_mode is not None:
-        connect_args["ssl"] = _ssl(config)
-    return create_async_engine(
-        url,
-        connect_args=connect_args,
-        pool_size=config.pool_size,
-        max_overflow=config.max_overflow,
-        pool_recycle=config.pool_recycle,
-        pool_pre_ping=config.pool_pre_ping,
-        pool_timeout=POOL_TIMEOUT_S,
-        hide_parameters=True,
-        **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
-    )
+        arguments["ssl"] = _ssl(config)
+    return arguments
 
 
 @asynccontextmanager
@@ -78,6 +90,28 @@ async def postgres_errors(config: PostgresBackend) -> AsyncIterator[None]:
         if error.connection_invalidated or sqlstate(error)[:2] in _UNAVAILABLE:
             raise _unavailable(config, str(error.orig)) from error
         raise
+
+
+@contextmanager
+def driver_errors(config: PostgresBackend) -> Iterator[None]:
+    """What asyncpg raises, as `StoreUnavailable` or `Conflict`; what is a mistake of ours stays as it is."""
+    import asyncpg
+
+    try:
+        yield
+    except PoolExhausted:
+        connections = f"{config.pool_size} connections and {config.max_overflow} more"
+        raise _unavailable(config, f"{connections} are in use; a larger pool_size allows more") from None
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise Conflict(f"the row conflicts with one that is stored: {error}") from error
+    except asyncpg.PostgresError as error:
+        if (error.sqlstate or "")[:2] in _UNAVAILABLE:
+            raise _unavailable(config, str(error)) from error
+        raise
+    except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
+        if isinstance(error, ValueError):  # of an argument
+            raise
+        raise _unavailable(config, str(error) or type(error).__name__) from error
 
 
 def sqlstate(error: sa.exc.DBAPIError) -> str:
@@ -99,7 +133,10 @@ def _ssl(config: PostgresBackend) -> str | ssl.SSLContext:
 
 
 class PostgresDatabase(Database):
-    """Any number of processes and nodes may serve from it."""
+    """Any number of processes and nodes may serve from it.
+
+    Statements are compiled once and run by asyncpg itself, which prepares them once a connection.
+    """
 
     shared = True
 
@@ -107,46 +144,57 @@ class PostgresDatabase(Database):
         self._config = config
         self._read_only = read_only
         self._engine = postgres_engine(config)
-        # The same pool; a lone statement is a transaction by itself and saves two round trips.
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        """For migrations alone."""
+        self._dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+        self._queries: WeakKeyDictionary[sa.Select[Any], Prepared] = WeakKeyDictionary()
+        self._connections = ConnectionPool(
+            self._connect,
+            kept=config.pool_size,
+            overflow=config.max_overflow,
+            wait_s=POOL_TIMEOUT_S,
+            recycle_s=config.pool_recycle,
+            ping=config.pool_pre_ping,
+        )
 
     async def open(self) -> None:
         async with postgres_errors(self._config), self._engine.connect() as connection, connection.begin():
             await connection.run_sync(check_postgres if self._read_only else migrate_postgres)
+        await self._engine.dispose()
 
     async def close(self) -> None:
         await self._engine.dispose()
+        await self._connections.close()
 
     async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]:
-        async with postgres_errors(self._config), self._autocommit.connect() as connection:
-            return [tuple(row) for row in await connection.execute(query, params)]
+        prepared = self._queries.get(query)
+        if prepared is None:
+            prepared = self._queries[query] = self.prepare(query)
+        (found,) = await self._run([(prepared, params or {})], repeatable=True)
+        return found.rows
 
     async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
-        async with postgres_errors(self._config), self._autocommit.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
+        with driver_errors(self._config):
+            connection = await self._connect()
             gone = asyncio.Event()
-            driver.add_termination_listener(lambda _connection: gone.set())
-            await driver.add_listener(channel, lambda _connection, _pid, _channel, payload: heard(payload))
             try:
+                connection.add_termination_listener(lambda _connection: gone.set())
+                await connection.add_listener(channel, lambda _connection, _pid, _channel, payload: heard(str(payload)))
                 await gone.wait()
             finally:
-                driver.terminate()  # it would go on listening, so nobody else may have it
-                await connection.invalidate()
+                connection.terminate()
         raise _unavailable(self._config, "the connection that listens is gone")
 
     def prepare(self, statement: sa.Executable) -> Prepared:
-        return Prepared(statement)
+        compiled: SQLCompiler = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
+        returns = bool(compiled.effective_returning) or isinstance(statement, sa.Select)
+        names = tuple(compiled.positiontup or ())
+        return Prepared(statement, str(compiled), dict(compiled.params), names, returns)
 
     async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
         """`durable` changes nothing: the server's `synchronous_commit` holds for every commit."""
         if self._read_only:
             raise StoreUnavailable(f"the database {self._config.db} is open for reading only")
-        engine = self._autocommit if len(steps) == 1 else self._engine
-        try:
-            async with postgres_errors(self._config), engine.begin() as connection:
-                return [await _write(connection, *step) for step in steps]
-        except sa.exc.IntegrityError as error:
-            raise Conflict(f"the row conflicts with one that is stored: {error.orig}") from error
+        return await self._run(steps)
 
     def insert(self, table: sa.Table) -> Insert:
         return insert(table)
@@ -155,8 +203,71 @@ class PostgresDatabase(Database):
         has: sa.ColumnElement[bool] = sa.cast(column, JSONB)[key].astext == value
         return has
 
+    async def _run(self, steps: Sequence[tuple[Prepared, Params]], *, repeatable: bool = False) -> list[Written]:
+        """One transaction. Once more if its connection turns out to be dead before anything was done, or at any time
+        if it is `repeatable`."""
+        import asyncpg
 
-async def _write(connection: AsyncConnection, prepared: Prepared, params: Params) -> Written:
-    result = await connection.execute(prepared.statement, params)
-    rows = [tuple(row) for row in result] if result.returns_rows else []
-    return Written(max(result.rowcount, len(rows)), rows)
+        with driver_errors(self._config):
+            lent: Lent | None = None
+            try:
+                async with self._connections.lend() as lent:
+                    return await _perform(lent, steps)
+            except (OSError, asyncpg.InterfaceError, asyncpg.PostgresError) as error:
+                if lent is None or (lent.used and not repeatable) or not _is_lost(error):
+                    raise
+            async with self._connections.lend(fresh=True) as lent:
+                return await _perform(lent, steps)
+
+    async def _connect(self) -> Driver:
+        import asyncpg
+
+        config = self._config
+        password = config.password.get_secret_value() if config.password else None
+        connection: Driver = await asyncpg.connect(
+            user=config.user, password=password, database=config.db, **_connect_args(config)
+        )
+        return connection
+
+
+async def _perform(lent: Lent, steps: Sequence[tuple[Prepared, Params]]) -> list[Written]:
+    import asyncpg
+
+    connection = lent.connection
+    lent.broken = True  # unless we get so far as to know better: a cancelled statement leaves who knows what
+    try:
+        if len(steps) == 1:  # a lone statement is a transaction by itself
+            lent.used = True
+            written = [await _execute(connection, *steps[0])]
+        else:
+            await connection.execute("BEGIN")
+            lent.used = True
+            written = [await _execute(connection, *step) for step in steps]
+            await connection.execute("COMMIT")
+    except asyncpg.PostgresError:
+        if not connection.is_closed():
+            if len(steps) > 1:
+                await connection.execute("ROLLBACK")
+            lent.broken = False
+        raise
+    lent.broken = False
+    return written
+
+
+async def _execute(connection: Driver, prepared: Prepared, params: Params) -> Written:
+    defaults = prepared.defaults or {}
+    values = [params[name] if name in params else defaults[name] for name in prepared.names]
+    if prepared.returns:
+        rows = [tuple(row) for row in await connection.fetch(prepared.sql, *values)]
+        return Written(len(rows), rows)
+    status = await connection.execute(prepared.sql, *values)  # "DELETE 3"
+    return Written(int(status.rpartition(" ")[2]), [])
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether the connection is gone, as against what was asked of it."""
+    import asyncpg
+
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "")[:2] in ("08", "57") and not isinstance(error, asyncpg.QueryCanceledError)
+    return not isinstance(error, TimeoutError | ValueError)

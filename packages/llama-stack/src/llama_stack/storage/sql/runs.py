@@ -17,6 +17,8 @@ from llama_stack.storage.sql.tables import RUN_DOCUMENTS, RUN_EVENTS, RUN_STEPS,
 CHANNEL = "ls_runs"
 """Where PostgreSQL says what happened: `q` a run was queued, `e<id>` events or an end, `c<id>` a change of hands."""
 EVENTS_PER_ROW_MAX = 1024
+WAITING_MAX = 100_000
+"""Runs that wait are counted so far."""
 
 RUN = (
     RUNS.c.id,
@@ -33,6 +35,8 @@ RUN = (
     RUNS.c.started_at,
     RUNS.c.ended_at,
     RUNS.c.error,
+    RUNS.c.label,
+    RUNS.c.events_expired,
 )
 STEP = (
     RUN_STEPS.c.number,
@@ -47,10 +51,16 @@ STEP = (
 _OF_RUN = RUNS.c.id == sa.bindparam("of_run")
 _HELD = (_OF_RUN, RUNS.c.fence == sa.bindparam("of_fence"))
 """The run is still in the hands of whoever was given this fence."""
-_OWNED = (RUNS.c.tenant == sa.bindparam("of_tenant"), RUNS.c.owner == sa.bindparam("of_owner"))
-"""Part of every statement that an owner's request runs: for anyone else, the row does not exist."""
-_THIS = (*_OWNED, _OF_RUN)
 _NOW = sa.bindparam("now", type_=RUNS.c.updated_at.type)
+
+
+def of_owner(runs: sa.FromClause = RUNS) -> tuple[sa.ColumnElement[bool], ...]:
+    return runs.c.tenant == sa.bindparam("of_tenant"), runs.c.owner == sa.bindparam("of_owner")
+
+
+OWNED = (*of_owner(), RUNS.c.hidden_at.is_(None))
+"""Part of every statement that an owner's request runs: for anyone else, the row does not exist."""
+THIS = (*OWNED, _OF_RUN)
 
 
 class RunStatements:
@@ -74,7 +84,7 @@ class RunStatements:
         self.finish = prepare(self._finish())
         self.seize = prepare(
             sa.update(RUNS)
-            .where(*_THIS, RUNS.c.ready_at.is_not(None))
+            .where(*THIS, RUNS.c.ready_at.is_not(None))
             .values(fence=RUNS.c.fence + 1, holder=None, ready_at=_new(RUNS.c.ready_at))
             .returning(*RUN)
         )
@@ -83,17 +93,8 @@ class RunStatements:
         self.free = prepare(
             sa.update(RUNS).where(RUNS.c.holder == sa.bindparam("of_holder")).values(ready_at=_NOW).returning(RUNS.c.id)
         )
-        self.delete = prepare(sa.delete(RUNS).where(*_THIS).returning(RUNS.c.id, *self._notify("c", RUNS.c.id)))
-        self.sweep = prepare(_sweep())
-
-        self.get = sa.select(*RUN).where(*_THIS)
         self.by_key = sa.select(*RUN).where(
-            *_OWNED, RUNS.c.kind == sa.bindparam("of_kind"), RUNS.c.idempotency_key == sa.bindparam("of_key")
-        )
-        self.document_of = (
-            sa.select(RUN_DOCUMENTS.c.body)
-            .join_from(RUN_DOCUMENTS, RUNS, RUNS.c.id == RUN_DOCUMENTS.c.run)
-            .where(*_THIS, RUN_DOCUMENTS.c.name == sa.bindparam("of_name"))
+            *OWNED, RUNS.c.kind == sa.bindparam("of_kind"), RUNS.c.idempotency_key == sa.bindparam("of_key")
         )
         self.fence_of = sa.select(RUNS.c.fence).where(_OF_RUN)
         self.payload_of = sa.select(RUN_DOCUMENTS.c.body).where(
@@ -109,13 +110,17 @@ class RunStatements:
         self.log_bytes = sa.select(sa.func.coalesce(sa.func.sum(sa.func.length(RUN_EVENTS.c.body)), 0)).where(
             RUN_EVENTS.c.run == sa.bindparam("of_run")
         )
-        self.events_of = _events_of()
+        claimable: sa.Select[Any] = (
+            sa.select(sa.literal_column("1").label("one")).where(RUNS.c.ready_at <= _NOW).limit(WAITING_MAX)
+        )
+        self.waiting: sa.Select[Any] = sa.select(sa.func.count()).select_from(claimable.subquery())
         self.holders = sa.select(RUNS.c.holder).where(RUNS.c.holder.is_not(None)).distinct()
 
     def claim(self, kinds: Sequence[str]) -> Prepared:
+        """The runs of one tenant that have waited longest."""
         ready = (
             sa.select(RUNS.c.id)
-            .where(RUNS.c.kind.in_([sa.literal(kind) for kind in kinds]), RUNS.c.ready_at <= _NOW)
+            .where(RUNS.c.tenant == sa.bindparam("of_tenant"), *_ready(RUNS, kinds))
             .order_by(RUNS.c.ready_at)
             .limit(sa.bindparam("count_max", type_=sa.Integer))
             .with_for_update(skip_locked=True)
@@ -134,29 +139,12 @@ class RunStatements:
             sa.update(RUNS).where(RUNS.c.id.in_(sa.select(ready.c.id))).values(values).returning(*RUN)
         )
 
-    def list_of(
-        self, after: tuple[float, str] | None, *, ascending: bool, limit: int, parent: bool = False
-    ) -> sa.Select[Any]:
-        """Pages by creation; `after` is the time and id of the last one seen."""
-        query = sa.select(*RUN).where(*_OWNED, RUNS.c.kind == sa.bindparam("of_kind"))
-        if parent:
-            query = query.where(RUNS.c.parent == sa.bindparam("of_parent"))
-        place = (RUNS.c.created_at, RUNS.c.id)
-        if after is not None:
-            cursor = sa.tuple_(*(sa.literal(value) for value in after))
-            query = query.where(sa.tuple_(*place) > cursor if ascending else sa.tuple_(*place) < cursor)
-        return query.order_by(*(place if ascending else (column.desc() for column in place))).limit(limit)
-
     def _notify(self, what: str, run: sa.ColumnElement[str] | None = None) -> tuple[sa.ColumnElement[Any], ...]:
-        """A column for RETURNING that tells other processes at the commit."""
-        if not self._database.shared:
-            return ()
-        message = sa.literal(what, sa.Text)
-        return (sa.func.pg_notify(CHANNEL, message if run is None else message + run),)
+        return notification(self._database, what, run)
 
     def _on_conflict(self, rows: sa.Select[Any]) -> Any:
         names = [column.name for column in RUNS.c]
-        return self._database.insert(RUNS).from_select(names, rows.where(sa.true())).on_conflict_do_nothing()
+        return self._database.insert(RUNS).from_select(names, rows.where(_parent_is_there())).on_conflict_do_nothing()
 
     def _create_queued(self) -> sa.Executable:
         longest = sa.bindparam("queued_max", type_=sa.Integer)
@@ -214,6 +202,7 @@ class RunStatements:
                 status=_new(RUNS.c.status),
                 error=_new(RUNS.c.error),
                 expires_at=_new(RUNS.c.expires_at),
+                events_expire_at=_new(RUNS.c.events_expire_at),
                 fence=RUNS.c.fence + 1,
                 holder=None,
                 ready_at=None,
@@ -239,12 +228,65 @@ class RunStatements:
         )
 
 
+def notification(
+    database: Database, what: str, run: sa.ColumnElement[str] | None = None
+) -> tuple[sa.ColumnElement[Any], ...]:
+    """A column for RETURNING that tells other processes at the commit."""
+    if not database.shared:
+        return ()
+    message = sa.literal(what, sa.Text)
+    return (sa.func.pg_notify(CHANNEL, message if run is None else message + run),)
+
+
+def tenants_ready(kinds: Sequence[str]) -> sa.Select[Any]:
+    """Tenants from `from_tenant` on that have runs to claim, in their order, and how many, counted to `count_max`.
+
+    Goes from tenant to tenant by the index, so the cost is that of the tenants and not of what they have queued."""
+    first = _first_tenant(RUNS, RUNS.c.tenant >= sa.bindparam("from_tenant", type_=sa.Text))
+    tenants = sa.select(first.scalar_subquery().label("tenant")).cte("tenants", recursive=True)
+    next_ = RUNS.alias("next")
+    following = _first_tenant(next_, next_.c.tenant > tenants.c.tenant).correlate(tenants).scalar_subquery()
+    tenants = tenants.union_all(sa.select(following).where(tenants.c.tenant.is_not(None)))
+    some = RUNS.alias("some")
+    ready = sa.select(some.c.ready_at).where(some.c.tenant == tenants.c.tenant, *_ready(some, kinds))
+    ready = ready.order_by(some.c.tenant, some.c.ready_at).correlate(tenants)
+    most = ready.limit(sa.bindparam("count_max", type_=sa.Integer)).subquery()
+    count = sa.select(sa.func.count()).select_from(most).correlate(tenants).scalar_subquery()
+    any_ = ready.limit(
+        1
+    ).scalar_subquery()  # looked for one by one; of EXISTS, PostgreSQL makes a join with all of them
+    found = sa.select(tenants.c.tenant, count.label("ready")).where(tenants.c.tenant.is_not(None), any_.is_not(None))
+    return found.limit(sa.bindparam("tenants_max", type_=sa.Integer))
+
+
+def _first_tenant(runs: sa.FromClause, where: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Ordered as the index of what is live, so that no other is taken: they have all that ever ran."""
+    order = runs.c.tenant, runs.c.ready_at
+    return sa.select(runs.c.tenant).where(runs.c.ready_at.is_not(None), where).order_by(*order).limit(1)
+
+
+def _ready(runs: sa.FromClause, kinds: Sequence[str]) -> tuple[sa.ColumnElement[bool], ...]:
+    return runs.c.kind.in_([sa.literal(kind) for kind in kinds]), runs.c.ready_at <= _NOW
+
+
 def _new(column: sa.Column[Any]) -> sa.BindParameter[Any]:
     return sa.bindparam(f"new_{column.name}", type_=column.type)
 
 
 def _new_run() -> list[sa.ColumnElement[Any]]:
     return [_new(column) for column in RUNS.c]
+
+
+def _parent_is_there() -> sa.ColumnElement[bool]:
+    """None is asked for, or it is the owner's. It cannot be deleted until the child is there."""
+    parent, wanted = RUNS.alias("parent"), _new(RUNS.c.parent)
+    there = sa.select(parent.c.id).where(
+        parent.c.id == wanted,
+        parent.c.tenant == _new(RUNS.c.tenant),
+        parent.c.owner == _new(RUNS.c.owner),
+        parent.c.hidden_at.is_(None),
+    )
+    return sa.or_(wanted.is_(None), sa.exists(there.with_for_update(read=True)))
 
 
 def _if_held(*columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -298,25 +340,3 @@ def _renew() -> sa.Executable:
         .values(ready_at=sa.bindparam("new_ready_at", type_=sa.Float(53)))
         .returning(RUNS.c.id, RUNS.c.fence)
     )
-
-
-def _events_of() -> sa.Select[Any]:
-    next_event = sa.bindparam("of_next", type_=sa.BigInteger)
-    return (
-        sa.select(RUN_EVENTS.c.first, RUN_EVENTS.c.body)
-        .join_from(RUN_EVENTS, RUNS, RUNS.c.id == RUN_EVENTS.c.run)
-        # The index knows where rows begin, and none is longer than this.
-        .where(*_THIS, RUN_EVENTS.c.first > next_event - EVENTS_PER_ROW_MAX, RUN_EVENTS.c.last >= next_event)
-        .order_by(RUN_EVENTS.c.first)
-        .limit(sa.bindparam("rows_max", type_=sa.Integer))
-    )
-
-
-def _sweep() -> sa.Executable:
-    old = (
-        sa.select(RUNS.c.id)
-        .where(RUNS.c.expires_at < _NOW)
-        .order_by(RUNS.c.expires_at)
-        .limit(sa.bindparam("rows_max", type_=sa.Integer))
-    )
-    return sa.delete(RUNS).where(RUNS.c.id.in_(old)).returning(RUNS.c.id)

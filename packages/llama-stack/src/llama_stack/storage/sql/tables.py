@@ -5,6 +5,8 @@ A change here goes with a new revision under `migrations/versions`; a test holds
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy import (
     BigInteger,
@@ -72,6 +74,10 @@ RUNS = Table(
     Column("ended_at", Float(53)),
     Column("expires_at", Float(53)),
     Column("error", Text),  # a JSON object with code and message
+    Column("label", Text),  # what its kind finds it by; a response's is its model
+    Column("hidden_at", Float(53)),  # deleted or expired, and still what others go on from
+    Column("events_expire_at", Float(53)),  # when its log goes before it does; NULL once that is done
+    Column("events_expired", Boolean),  # TRUE: the log is gone
 )
 Index(
     "ls_runs_by_idempotency_key",
@@ -87,13 +93,33 @@ Index("ls_runs_by_holder", RUNS.c.holder)
 Index("ls_runs_by_status", RUNS.c.tenant, RUNS.c.status)
 Index("ls_runs_by_expires_at", RUNS.c.expires_at)
 
+
+def _index_where_set(name: str, *columns: Column[Any], set_: Column[Any]) -> Index:
+    """An index of the rows in which a column has a value, for columns that few rows use."""
+    return Index(name, *columns, sqlite_where=set_.is_not(None), postgresql_where=set_.is_not(None))
+
+
+_index_where_set("ls_runs_by_tenant_ready_at", RUNS.c.tenant, RUNS.c.ready_at, set_=RUNS.c.ready_at)
+_index_where_set("ls_runs_by_parent", RUNS.c.parent, set_=RUNS.c.parent)
+_index_where_set(
+    "ls_runs_by_label",
+    RUNS.c.tenant,
+    RUNS.c.owner,
+    RUNS.c.kind,
+    RUNS.c.label,
+    RUNS.c.created_at,
+    RUNS.c.id,
+    set_=RUNS.c.label,
+)
+_index_where_set("ls_runs_by_events_expire_at", RUNS.c.events_expire_at, set_=RUNS.c.events_expire_at)
+
 _OF_RUN = "ls_runs.id"
 
 RUN_DOCUMENTS = Table(  # apart from the row that each lease and status rewrites: a payload may be a whole conversation
     "ls_run_documents",
     METADATA,
     Column("run", Text, ForeignKey(_OF_RUN, ondelete="CASCADE"), primary_key=True),
-    Column("name", Text, primary_key=True),  # payload or result
+    Column("name", Text, primary_key=True),  # payload, result, or what its kind calls a further one
     Column("body", LargeBinary, nullable=False),
 )
 
@@ -120,6 +146,65 @@ RUN_EVENTS = Table(
     Column("first", BigInteger, primary_key=True),
     Column("last", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),  # MessagePack: an array of the events `first` to `last`
+)
+
+
+CONVERSATIONS = Table(
+    "ls_conversations",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("metadata", Text, nullable=False),  # a JSON object of strings
+    Column("next_position", BigInteger, nullable=False),  # whoever adds items takes theirs first, and so a lock
+    Column("item_count", BigInteger, nullable=False),
+    Column("byte_count", BigInteger, nullable=False),  # of all items
+)
+
+CONVERSATION_ITEMS = Table(
+    "ls_conversation_items",
+    METADATA,
+    Column("conversation", Text, ForeignKey("ls_conversations.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", BigInteger, primary_key=True),  # ascending, with gaps
+    Column("id", Text, nullable=False),
+    Column("run", Text),  # the response that it came with
+    Column("body", LargeBinary, nullable=False),
+)
+Index("ls_conversation_items_by_id", CONVERSATION_ITEMS.c.conversation, CONVERSATION_ITEMS.c.id, unique=True)
+
+PROMPTS = Table(
+    "ls_prompts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("latest_version", Integer, nullable=False),  # versions are 1 to this one
+    Column("default_version", Integer, nullable=False),
+)
+Index("ls_prompts_by_owner", PROMPTS.c.tenant, PROMPTS.c.owner, PROMPTS.c.created_at, PROMPTS.c.id)
+
+PROMPT_VERSIONS = Table(
+    "ls_prompt_versions",
+    METADATA,
+    Column("prompt", Text, ForeignKey("ls_prompts.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("variables", Text, nullable=False),  # a JSON array of names
+)
+
+# --- connectors
+
+CONNECTORS = Table(
+    "ls_connectors",
+    METADATA,
+    Column("tenant", Text, primary_key=True),  # all of the tenant see it
+    Column("id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),  # who registered it
+    Column("created_at", Float(53), nullable=False),
+    Column("document", Text, nullable=False),  # a JSON object, nothing in it secret
+    Column("secrets", LargeBinary),  # sealed
 )
 
 
