@@ -60,7 +60,7 @@ class NetReply:
             raise ProviderTimeout(f"Provider '{self._name}' stopped sending in the middle of its reply.") from None
         except (aiohttp.ClientError, OSError) as error:
             raise ProviderStreamBroken(
-                f"Provider '{self._name}' broke off its reply: {_reason(error)}.", upstream_status=self.status
+                f"Provider '{self._name}' broke off its reply: {reason_of(error)}.", upstream_status=self.status
             ) from None
 
     async def aclose(self) -> None:
@@ -104,7 +104,7 @@ class NetClient:
         except TimeoutError:
             raise ProviderTimeout(f"Provider '{self._name}' did not answer in time.") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ProviderUnreachable(f"Provider '{self._name}' could not be reached: {_reason(error)}.") from None
+            raise ProviderUnreachable(f"Provider '{self._name}' could not be reached: {reason_of(error)}.") from None
         return NetReply(response, self._name, self._network.reply_bytes_max)
 
     async def aclose(self) -> None:
@@ -153,7 +153,7 @@ class NetClient:
         return parsed
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """Why, in words that name no address: the message goes to clients."""
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
