@@ -57,7 +57,8 @@ class Entry(msgspec.Struct, omit_defaults=True):
     The item is whole: what a client sees only if its `include` asks for it is taken out on the way to it
     (`agent.include`). `call` and `shown` are there for what the server ran: the model's call, and the content of the
     tool message that answered it (text, or parts of a chat message). `sources` may be cited by what comes after. `pin`
-    is the digest of the definition that a tool had then.
+    is the digest of the definition that a tool had then. `together`: the model made this call in one breath with that
+    of the entry before.
     """
 
     item: Item
@@ -65,6 +66,7 @@ class Entry(msgspec.Struct, omit_defaults=True):
     shown: str | list[dict[str, Any]] | None = None
     sources: list[Source] = []
     pin: str | None = None
+    together: bool = False
 
 
 def new_id(kind: str) -> str:

@@ -21,7 +21,8 @@ class Turn(msgspec.Struct, omit_defaults=True):
     `request` is the request as JSON with our defaults filled in, a prompt template resolved, and every secret taken out
     (an MCP tool there has neither `authorization` nor `headers`). `input` are its items with ids, and `previous` or
     `conversation` (with the position up to which it is read) say what comes before them. `secrets` is a `Secrets` as
-    JSON, sealed and bound to the run. Times are Unix seconds.
+    JSON, sealed and bound to the run. `digest` is that of the request, where an idempotency key came with it. Times are
+    Unix seconds.
     """
 
     request: dict[str, Any]
@@ -33,6 +34,7 @@ class Turn(msgspec.Struct, omit_defaults=True):
     attributes: dict[str, list[str]] = {}
     request_id: str = ""
     secrets: bytes = b""
+    digest: str = ""
 
 
 class ServerSecrets(msgspec.Struct, omit_defaults=True):

@@ -25,12 +25,15 @@ CallerKind: TypeAlias = Literal["function", "custom", "tool_search"]
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What goes with one run of a tool. `call.deadline` is the tool's own; `idempotency_key` is the same in every
-    attempt; `include` are the request's."""
+    attempt; `include` are the request's. `deferred` are the response's deferred tools, for a search among them.
+    `approved_pin` is the `pin` of the approval request that the caller said yes to, if there was one."""
 
     call: Call
     idempotency_key: str = ""
     include: frozenset[str] = frozenset()
     secrets: Mapping[str, ServerSecrets] = field(default_factory=dict)
+    deferred: Sequence[BoundTool] = ()
+    approved_pin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class ServerTool(Protocol):
     def timeout_s(self) -> float: ...
 
     def opened(self, call: ModelCall, item_id: str) -> Item:
-        """The item as `response.output_item.added` shows it."""
+        """The item as `response.output_item.added` shows it. For a call that was approved, the loop adds
+        `approval_request_id`, which `run` and `failed` keep."""
         ...
 
     def announced(self, call: ModelCall, item: Item) -> Sequence[Event]:
@@ -65,7 +69,8 @@ class ServerTool(Protocol):
         ...
 
     async def run(self, call: ModelCall, item: Item, context: ToolContext) -> ToolResult:
-        """Run it. A `LlamaStackError` is a failure that `failed` turns into an item."""
+        """Run it. A `LlamaStackError` is a failure that `failed` turns into an item; but `DefinitionChanged` means that
+        it has not run, and that the loop asks for an approval instead (it writes no `mcp_call`)."""
         ...
 
     def failed(self, call: ModelCall, item: Item, error: LlamaStackError) -> ToolResult:
@@ -88,10 +93,12 @@ class CallerTool:
 
 @dataclass(frozen=True, slots=True)
 class BoundTool:
-    """`name` is what the model calls; unique in a response. `definition` is a tool of chat completions
+    """`name` is what the model calls; unique in a response once `tools.names.distinct` has been over all of its tools
+    (the loop does that after the listings). `definition` is a tool of chat completions
     (`{"type": "function", "function": {…}}`). `origin` is the tool of the request that brought it.
 
-    Of `runner` and `caller` one is there. `deferred`: the model sees it only once a search has found it.
+    Of `runner` and `caller` one is there. `deferred`: the model sees it only once a search has found it
+    (`tools.deferral.offered` says what it sees in a round).
     `needs_approval`: a call becomes an `mcp_approval_request`, and runs in the response to the caller's approval.
     `pin` is the digest of the definition.
     """
@@ -119,6 +126,14 @@ class Listing(Protocol):
         ...
 
     def opened(self, item_id: str) -> Item: ...
+
+    def announced(self) -> Sequence[Event]:
+        """Events between `response.output_item.added` and the run, as `ServerTool.announced` gives them."""
+        ...
+
+    def concluded(self, entry: Entry) -> Sequence[Event]:
+        """Events between the run and `response.output_item.done` (`response.mcp_list_tools.completed`, …)."""
+        ...
 
     async def run(self, item: Item, context: ToolContext) -> Entry:
         """Never fails: a server that cannot be asked is an item with an `error`, and no tools."""

@@ -1,0 +1,182 @@
+"""Tools that run: each a journalled step with a deadline; whatever goes wrong is an item that the model sees."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from llama_stack.agent.effects import Changed, Planned, Ran
+from llama_stack.agent.emitter import Emitter
+from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.guardrails import Guardrails
+from llama_stack.agent.ids import derived_id
+from llama_stack.agent.limits import AgentLimits, AgentMetrics
+from llama_stack.agent.ports import Violation
+from llama_stack.agent.tools.base import BoundTool, Listing, ServerTool, ToolContext, ToolResult
+from llama_stack.agent.tools.errors import DefinitionChanged
+from llama_stack.runs.errors import StepFailed, StepInterrupted
+from llama_stack.runs.handle import RunHandle
+from llama_stack_api.errors import LlamaStackError
+
+
+class Done(msgspec.Struct, omit_defaults=True):
+    """The result of a tool's step. `pin`: it did not run, as it is not what it was."""
+
+    entries: list[Entry] = []
+    pin: str | None = None
+
+
+@dataclass(slots=True)
+class Toolbox:
+    """Runs the tools of one response. `context` is what all of them get."""
+
+    run: RunHandle
+    emitter: Emitter
+    context: ToolContext
+    limits: AgentLimits
+    guardrails: Guardrails | None = None
+    metrics: AgentMetrics | None = None
+    _places: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._places = asyncio.Semaphore(self.limits.tools_parallel_max)
+
+    def opened_listing(self, listing: Listing) -> Item:
+        item = listing.opened(derived_id("mcp_list_tools", self.run.run.id, listing.key))
+        self.emitter.open(item, listing.announced())
+        return item
+
+    async def list_tools(self, listing: Listing, item: Item) -> Entry:
+        async def effect() -> bytes:
+            timeout_s = self.limits.tool_timeout_s
+            try:
+                async with asyncio.timeout(timeout_s):
+                    return msgspec.json.encode(await listing.run(item, self._context(timeout_s)))
+            except TimeoutError:
+                raise _too_slow(timeout_s) from None
+
+        result = await self.run.steps.run_step(
+            f"list:{listing.key}", "mcp_list_tools", idempotent=True, intent=b"", effect=effect
+        )
+        entry = msgspec.json.decode(result, type=Entry)
+        self.emitter.close(entry.item, listing.concluded(entry))
+        return entry
+
+    def opened(self, planned: Planned) -> Item:
+        runner = _runner(planned.tool)
+        item = runner.opened(planned.call, planned.item_id)
+        if planned.approval is not None:
+            item["approval_request_id"] = planned.approval
+        self.emitter.open(item, runner.announced(planned.call, item))
+        return item
+
+    async def call(self, planned: Planned, item: Item, deferred: Sequence[BoundTool]) -> Ran:
+        """Its end is shown once its result is journalled."""
+        tool = _runner(planned.tool)
+        async with self._places:
+            done = await self._journalled(planned, item, tool, deferred)
+        if done.pin is not None:
+            self.emitter.close({**item, "status": "incomplete"})
+            return Changed(done.pin)
+        self.emitter.close(done.entries[0].item, tool.concluded(done.entries[0]))
+        await self.emitter.room()
+        return done.entries
+
+    async def _journalled(self, planned: Planned, item: Item, tool: ServerTool, deferred: Sequence[BoundTool]) -> Done:
+        key = f"tool:{planned.item_id}"
+        context = replace(
+            self._context(self._timeout_s(tool)),
+            idempotency_key=self.run.steps.idempotency_key(key),
+            deferred=deferred,
+            approved_pin=planned.approved_pin,
+        )
+
+        async def effect() -> bytes:
+            return self._encoded(await self._measured(planned, item, tool, context))
+
+        intent = msgspec.json.encode(planned.call)
+        try:
+            result = await self.run.steps.run_step(
+                key, tool.kind, idempotent=tool.idempotent, intent=intent, effect=effect
+            )
+        except StepFailed as error:
+            return _done(tool.failed(planned.call, item, error))
+        except StepInterrupted:
+            return _done(tool.failed(planned.call, item, StepInterrupted(planned.call.name)))
+        return msgspec.json.decode(result, type=Done)
+
+    async def _measured(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> Done:
+        started, outcome = time.perf_counter(), "ok"
+        try:
+            return await self._guarded(planned, item, tool, context)
+        except LlamaStackError as error:
+            outcome = error.code or "error"
+            raise
+        finally:
+            if self.metrics is not None:
+                self.metrics.tool_done(tool.kind, outcome, time.perf_counter() - started)
+
+    async def _guarded(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> Done:
+        call = planned.call
+        if self.guardrails is not None:
+            _check(await self.guardrails.arguments(call), "The call was blocked")
+        try:
+            result = await self._run(planned, item, tool, context)
+        except DefinitionChanged as changed:
+            return Done(pin=changed.pin)
+        if self.guardrails is not None and result.entry.shown:
+            _check(await self.guardrails.result(call, result.entry.shown), "The tool's result was blocked")
+        return _done(result)
+
+    async def _run(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolResult:
+        """The boundary of a tool's own code."""
+        timeout_s = self._timeout_s(tool)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await tool.run(planned.call, item, context)
+        except LlamaStackError:
+            raise
+        except TimeoutError:
+            raise _too_slow(timeout_s) from None
+        except Exception as error:
+            logging.getLogger(__name__).error("the tool %s failed", tool.kind, exc_info=error)
+            raise LlamaStackError("the tool failed by an error of the server", code="tool_error") from error
+
+    def _encoded(self, done: Done) -> bytes:
+        encoded = msgspec.json.encode(done)
+        limit = self.limits.tool_result_bytes_max
+        if len(encoded) > limit:
+            raise LlamaStackError(f"the tool's result has {len(encoded)} bytes: the limit is {limit}",
+                                  code="tool_result_too_large")  # fmt: skip
+        return encoded
+
+    def _timeout_s(self, tool: ServerTool) -> float:
+        return min(tool.timeout_s, self.limits.tool_timeout_s)
+
+    def _context(self, timeout_s: float) -> ToolContext:
+        deadline = min(self.run.deadline, asyncio.get_running_loop().time() + timeout_s)
+        return replace(self.context, call=replace(self.context.call, deadline=deadline))
+
+
+def _runner(tool: BoundTool) -> ServerTool:
+    assert tool.runner is not None, "only what the server runs is planned"
+    return tool.runner
+
+
+def _too_slow(timeout_s: float) -> LlamaStackError:
+    return LlamaStackError(f"the tool took longer than {timeout_s:g} s", code="tool_timeout")
+
+
+def _done(result: ToolResult) -> Done:
+    return Done([result.entry, *result.more])
+
+
+def _check(violation: Violation | None, what: str) -> None:
+    if violation is not None:
+        raise LlamaStackError(f"{what} by the shield {violation.shield_id}: {violation.message}",
+                              code="guardrail_violation")  # fmt: skip
