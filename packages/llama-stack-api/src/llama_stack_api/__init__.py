@@ -201,8 +201,9 @@ NAMES = {
         " ToolInvocationResult ToolRuntime ToolStore"
     ),
     "connectors": (
-        "Connector ConnectorInput ConnectorType Connectors GetConnectorRequest GetConnectorToolRequest"
-        " ListConnectorToolsRequest ListConnectorsResponse ListToolsResponse"
+        "Connector ConnectorDeleted ConnectorHealth ConnectorInput ConnectorTest ConnectorType Connectors"
+        " GetConnectorRequest GetConnectorToolRequest ListConnectorToolsRequest ListConnectorsResponse"
+        " ListToolsResponse RegisterConnectorRequest"
     ),
     # the server itself
     "admin": (

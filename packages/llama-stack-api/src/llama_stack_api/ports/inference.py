@@ -72,5 +72,23 @@ class ModelListing(Protocol):
         ...
 
 
+@runtime_checkable
+class CountsTokens(Protocol):
+    """Beside `ChatCompletions`, for models whose tokenizer is at hand."""
+
+    async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
+        """How many tokens the messages and tools are as a prompt of the model, its chat template included."""
+        ...
+
+
+@runtime_checkable
+class TakesThoughts(Protocol):
+    """Models that want back what they thought before: `thoughts_member` is the member of an assistant's message that
+    carries it (`reasoning_content`). None: the provider refuses such a member."""
+
+    @property
+    def thoughts_member(self) -> str | None: ...
+
+
 INFERENCE_PORTS: tuple[type, ...] = (ChatCompletions, Completions, Embeddings, Rerank)
 """An inference provider satisfies at least one of these."""

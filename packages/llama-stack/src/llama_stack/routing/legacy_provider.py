@@ -20,10 +20,14 @@ from typing import Any
 from pydantic import BaseModel
 
 from llama_stack.routing.errors import ProviderModuleInvalid
+from llama_stack_api.api import Api
+from llama_stack_api.errors import NotFound
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import Descriptor, HealthResponse, HealthStatus, ProviderContext
+from llama_stack_api.shields import GetShieldRequest, Shield
 from llama_stack_api.specs import ProviderSpec
+from llama_stack_api.tools import ToolDef, ToolInvocationResult
 
 FACTORIES = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 LIFECYCLE = frozenset({"initialize", "shutdown", "health", "list_models", "register_model", "unregister_model"})
@@ -95,6 +99,7 @@ class LegacyProvider:
         self._config = config
         self._context = context
         self._call: ContextVar[Call] = ContextVar("call")
+        self._shields = LegacyShieldStore()
         self._impl: Any = None
 
     async def open(self) -> None:
@@ -111,6 +116,8 @@ class LegacyProvider:
         self._impl.__provider_id__ = self._context.provider_id
         self._impl.__provider_spec__ = self._spec
         self._impl.__provider_config__ = self._config
+        if self._spec.api == Api.safety:
+            self._impl.shield_store = self._shields
         for method, function in self._methods():
             setattr(self, method, function)
 
@@ -129,6 +136,12 @@ class LegacyProvider:
                 yield name, self._without_call(function)
         if hasattr(self._impl, "list_models"):
             yield "list_models", self._list_models
+        if self._spec.api == Api.safety:
+            yield "register_shield", self._register_shield
+        if hasattr(self._impl, "list_runtime_tools"):
+            yield "list_tools", self._list_tools
+        if hasattr(self._impl, "invoke_tool"):
+            yield "invoke_tool", self._invoke_tool
 
     def _without_call(self, function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -155,6 +168,36 @@ class LegacyProvider:
             )
             for model in await self._without_call(self._impl.list_models)(call) or ()
         ]
+
+    async def _list_tools(self, call: Call) -> list[ToolDef]:
+        listed = await self._without_call(self._impl.list_runtime_tools)(call)
+        return [ToolDef.model_validate(tool, from_attributes=True) for tool in getattr(listed, "data", listed) or ()]
+
+    async def _invoke_tool(self, name: str, arguments: Mapping[str, Any], call: Call) -> ToolInvocationResult:
+        result = await self._without_call(self._impl.invoke_tool)(name, dict(arguments), call)
+        return ToolInvocationResult.model_validate(result, from_attributes=True)
+
+    async def _register_shield(self, shield: Shield) -> None:
+        if hasattr(self._impl, "register_shield"):
+            await self._impl.register_shield(shield)
+        self._shields.add(shield)
+
+
+class LegacyShieldStore:
+    """Where a legacy safety provider looks up the shield that it is asked to run: its attribute `shield_store`."""
+
+    def __init__(self) -> None:
+        self._shields: dict[str, Shield] = {}
+
+    def add(self, shield: Shield) -> None:
+        self._shields[shield.identifier] = shield
+
+    async def get_shield(self, request: GetShieldRequest | str) -> Shield:
+        """By request, as in llama-stack-api 0.5 and later, or by id, as before."""
+        shield_id = request if isinstance(request, str) else request.identifier
+        if shield_id not in self._shields:
+            raise NotFound(f"There is no shield {shield_id[:200]!r} of this provider.", param="shield_id")
+        return self._shields[shield_id]
 
 
 class LegacyDependency:

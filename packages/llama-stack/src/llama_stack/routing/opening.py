@@ -18,9 +18,10 @@ from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.ports.inference import INFERENCE_PORTS
 from llama_stack_api.ports.kv import KV
 from llama_stack_api.ports.lifecycle import Closes, Opens
+from llama_stack_api.ports.tool_runtime import TOOL_RUNTIME_PORTS
 from llama_stack_api.provider import Descriptor, ProviderContext
 
-PORTS: Mapping[str, tuple[type, ...]] = {Api.inference: INFERENCE_PORTS}
+PORTS: Mapping[str, tuple[type, ...]] = {Api.inference: INFERENCE_PORTS, Api.tool_runtime: TOOL_RUNTIME_PORTS}
 """Of each API, the ports of which a provider must satisfy at least one."""
 
 

@@ -145,6 +145,13 @@ class LocalModel:
                 f"{where} has {count} tokens; model '{self.settings.id}' takes {limit}.", param=where
             )
 
+    async def count_tokens(self, chat: dict[str, Any], call: Call) -> int:
+        """Of a chat, as the model's template writes it."""
+        rendered = await (await self.post("/apply-template", chat, call)).read()
+        prompt = msgspec.json.decode(rendered)["prompt"]
+        body = {"content": prompt, "add_special": True, "parse_special": True}
+        return len(msgspec.json.decode(await (await self.post("/tokenize", body, call)).read())["tokens"])
+
     async def post(self, path: str, body: dict[str, Any], call: Call) -> NetReply:
         """A reply with a 2xx status; any other is raised as the error that it means.
 

@@ -232,6 +232,10 @@ class Upstream:
             )
         return self.rooted(call.provider_data[self._url_in_data].get_secret_value())
 
+    @property
+    def thoughts_member(self) -> str | None:
+        return self.quirks.thoughts
+
     def body(self, params: BaseModel, quirks: Quirks) -> bytes:
         """The request as JSON: what the client sent and nothing else, save for the quirks."""
         if not quirks.concern(params.model_fields_set):

@@ -23,6 +23,7 @@ class Quirks:
     `stream_usage`: it takes `stream_options.include_usage`; False: it takes no such option and always sends the usage.
     `embedding_models`: known embedding models with their dimensions; the listing says nothing of them.
     `unlisted`: patterns of listed models that neither chat nor embed (`whisper*`); they are left out.
+    `thoughts`: the member of an assistant's message in which it takes what the model thought before, if it does.
     `embeddings`: what differs in the requests for embeddings, to which the above does not apply.
     `reshape`: what cannot be said by the above: a pure function over the request's body, in place.
     """
@@ -38,6 +39,7 @@ class Quirks:
     stream_usage: bool = True
     embedding_models: Mapping[str, int] = field(default_factory=dict)
     unlisted: tuple[str, ...] = ()
+    thoughts: str | None = None
     embeddings: Quirks | None = None
     reshape: Callable[[dict[str, Any]], None] | None = None
 

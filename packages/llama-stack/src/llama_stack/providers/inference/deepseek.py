@@ -38,6 +38,7 @@ def _refuse_schemas(body: dict[str, Any]) -> None:
 class DeepSeek(ChatUpstream):
     quirks = Quirks(
         root="/v1",
+        thoughts="reasoning_content",
         rename={"max_completion_tokens": "max_tokens"},
         refuse={
             "audio": (),

@@ -29,6 +29,7 @@ class FireworksConfig(OpenAICompatibleConfig):
 class Fireworks(OpenAICompatible, RerankUpstream):
     quirks = Quirks(
         root="/inference/v1",
+        thoughts="reasoning_content",
         embedding_models={
             "nomic-ai/nomic-embed-text-v1.5": 768,
             "thenlper/gte-base": 768,

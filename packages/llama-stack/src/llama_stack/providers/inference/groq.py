@@ -33,6 +33,7 @@ def _refuse_names(body: dict[str, Any]) -> None:
 class Groq(ChatUpstream):
     quirks = Quirks(
         root="/openai/v1",
+        thoughts="reasoning",
         refuse={"logprobs": (False,), "top_logprobs": (0,), "logit_bias": ({},), "n": (1,)},
         unlisted=("*whisper*", "*tts*", "*orpheus*", "*prompt-guard*"),
         reshape=_refuse_names,

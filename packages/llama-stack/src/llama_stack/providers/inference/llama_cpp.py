@@ -64,6 +64,10 @@ class LlamaCpp:
             return HealthResponse(status=HealthStatus.ERROR, message="; ".join(failed))
         return HealthResponse(status=HealthStatus.OK)
 
+    @property
+    def thoughts_member(self) -> str | None:
+        return "reasoning_content"
+
     async def list_models(self, call: Call) -> list[ProviderModel]:
         return [
             ProviderModel(
@@ -97,6 +101,14 @@ class LlamaCpp:
         parts = [_reseeded(body, number) for number in range(answers)]
         replies = await self._gather(model, path, parts, assemble.chat_completion, call)
         return EncodedReply(msgspec.json.encode(_one(replies, answers)), ChatCompletion)
+
+    async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
+        from llama_stack.providers._shared.llama_cpp_parameters import begin_with, chat_body
+
+        model = self._model(params.model, ModelType.llm)
+        body = chat_body(params)
+        begin_with(model.settings.system_prompt, body)
+        return await model.count_tokens(body, call)
 
     async def openai_completion(
         self, params: CompletionRequest, call: Call

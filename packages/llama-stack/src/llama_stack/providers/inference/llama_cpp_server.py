@@ -31,7 +31,11 @@ class LlamaCppServerConfig(OpenAICompatibleConfig):
 )
 class LlamaCppServer(OpenAICompatible, RerankUpstream):
     quirks = Quirks(
-        key_required=False, root="/v1", rename={"max_completion_tokens": "max_tokens"}, refuse=ENGINES_IGNORE
+        key_required=False,
+        root="/v1",
+        rename={"max_completion_tokens": "max_tokens"},
+        refuse=ENGINES_IGNORE,
+        thoughts="reasoning_content",
     )
 
     def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:

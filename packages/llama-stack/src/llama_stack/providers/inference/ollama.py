@@ -46,6 +46,7 @@ class Ollama(OpenAICompatible):
     quirks = Quirks(
         key_required=False,
         root="/v1",
+        thoughts="reasoning",
         rename={"max_completion_tokens": "max_tokens"},
         refuse={**ENGINES_IGNORE, "logit_bias": ({},), "n": (1,), "parallel_tool_calls": (True,)},
         reshape=_choose_tools,

@@ -29,6 +29,7 @@ class OpenRouterConfig(OpenAICompatibleConfig):
 class OpenRouter(OpenAICompatible):
     quirks = Quirks(
         root="/api/v1",
+        thoughts="reasoning",
         # By default a parameter that the chosen model lacks is read over.
         defaults={"provider": {"require_parameters": True}},
         embedding_models={

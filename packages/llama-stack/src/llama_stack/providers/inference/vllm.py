@@ -30,7 +30,7 @@ class VLLMConfig(OpenAICompatibleConfig):
     data_keys={"vllm_api_token": "api_key", "vllm_url": "base_url"},
 )
 class VLLM(OpenAICompatible, RerankUpstream):
-    quirks = Quirks(key_required=False, root="/v1", refuse=ENGINES_IGNORE)
+    quirks = Quirks(key_required=False, root="/v1", refuse=ENGINES_IGNORE, thoughts="reasoning_content")
 
     def __init__(self, config: VLLMConfig, context: ProviderContext) -> None:
         super().__init__(config, context)
