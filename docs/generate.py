@@ -28,6 +28,7 @@ from llama_stack.config.locate import packaged_distributions
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.opening import PORTS
+from llama_stack_api.api import Api
 from llama_stack_api.ports.inference import ModelListing
 from llama_stack_api.provider import Descriptor
 
@@ -56,6 +57,9 @@ SERVES = {
     "Completions": "completions",
     "Embeddings": "embeddings",
     "Rerank": "rerank",
+    "WebSearch": "web search",
+    "ToolInvocation": "tools",
+    "EndpointTools": "MCP servers of tool groups",
 }
 PLAIN: Mapping[Any, str] = {
     str: "text",
@@ -132,8 +136,10 @@ def _provider(descriptor: Descriptor) -> str:
         keys = [f"`{key}` for `{field}`" for key, field in descriptor.data_keys.items()]
         parts.append(f"\nKeys in `X-LlamaStack-Provider-Data`: {', '.join(keys)}.\n")
     common = COMMON if issubclass(descriptor.config, COMMON) else None
-    if settings := _settings(descriptor.config, without=common):
+    if settings := _settings(descriptor.config, without=COMMON):
         parts.append(f"\n{settings}")
+    if common is None and "network" in descriptor.config.model_fields:
+        parts.append(f"\nBesides: `network`, as [above](#{_anchor(COMMON_HEADING)}).\n")
     if common is not None:
         parts.append(f"\nBesides: [{COMMON_HEADING.lower()}](#{_anchor(COMMON_HEADING)}).\n")
     return "".join(parts)
@@ -152,6 +158,8 @@ def _class(descriptor: Descriptor) -> type:
 
 def _listing(descriptor: Descriptor) -> str:
     provider = _class(descriptor)
+    if descriptor.api != Api.inference:
+        return ""
     if not issubclass(provider, ModelListing):
         return "; takes any model id"
     return "; lists its models" + (

@@ -12,7 +12,7 @@ import yaml
 
 from tests.coding_agents.conftest import PROGRAMS
 from tests.support.running import running
-from tests.support.upstream import Answer, Recorded, Tool, Upstream, calls, text
+from tests.support.upstream import Answer, Recorded, Tool, Upstream, calls, models, text
 
 MODEL = "scripted/coder"
 TASK = "Write add.py with a function add, and try it with 2 and 3."
@@ -55,6 +55,7 @@ def messages_of(request: Recorded, role: str) -> list[Any]:
 
 def test_codex_completes_a_task(upstream: Upstream, tmp_path: Path) -> None:
     upstream.always(coder, on="/chat/completions")
+    upstream.always(models("coder"), on="/models")
     workspace = tmp_path / "workspace"
     workspace.mkdir()
     with running(str(config(upstream, tmp_path)), "--port", "0", home=tmp_path) as server:

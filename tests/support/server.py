@@ -11,8 +11,9 @@ from typing import Any
 import uvicorn
 
 from llama_stack.config.server import ServerConfig
-from llama_stack.http.app import Edge, Services
+from llama_stack.http.app import Edge
 from llama_stack.http.serving import DrainingServer, serving
+from llama_stack.stack import Services
 
 
 @dataclass(frozen=True)

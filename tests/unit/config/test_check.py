@@ -151,6 +151,11 @@ def test_providers_of_an_api_that_is_not_served_are_noted_and_not_opened(tmp_pat
     assert "`apis` does not list 'inference'" in notice
 
 
+def test_a_server_that_executes_no_runs_needs_workers_who_can_share_its_database(tmp_path: Path) -> None:
+    found = problems(tmp_path, MINIMAL + "server: {runs: {execute: false}}\n")
+    assert [problem.path for problem in found] == [("server", "runs", "execute")]
+
+
 def test_an_api_opens_the_providers_that_it_works_with() -> None:
     responses = RunConfig(distro_name="x", providers={}, apis=["responses"])
     assert not responses.serves("inference")

@@ -2,6 +2,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -9,7 +10,7 @@ import yaml
 from llama_stack.config.load import load_config
 from llama_stack.config.locate import packaged_distributions
 from llama_stack.config.model import RunConfig
-from llama_stack.providers import inference
+from llama_stack.providers import inference, tool_runtime
 from llama_stack_api.provider import Descriptor, descriptors_in
 
 
@@ -19,27 +20,31 @@ def _load(name: str, home: Path, **environ: str) -> RunConfig:
     return loaded.config
 
 
-def _ids(config: RunConfig) -> list[str]:
-    return [entry.provider_id for _, entry in config.provider_entries()]
+ALWAYS_ON = {"llama-cpp", "minilm", "web-search", "file-search", "model-context-protocol"}
+
+
+def _ids(config: RunConfig) -> set[str]:
+    return {entry.provider_id for _, entry in config.provider_entries()}
 
 
 @pytest.mark.parametrize("name", ["starter", "postgres"])
 def test_without_any_variable_the_embedded_models_serve(tmp_path: Path, name: str) -> None:
     config = _load(name, tmp_path)
-    assert _ids(config) == ["llama-cpp", "minilm"]
+    assert _ids(config) == ALWAYS_ON
     assert config.vector_stores.default_embedding_model is not None
     assert config.vector_stores.default_embedding_model.identifier == "minilm/all-minilm-l6-v2"
     assert config.server.host == "127.0.0.1"
 
 
 def test_each_key_turns_on_its_provider(tmp_path: Path) -> None:
-    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]["inference"]
-    conditional = [entry["provider_id"] for entry in written if entry["provider_id"].startswith("${env.")]
-    assert len(conditional) >= 20
+    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]
+    ids = [entry["provider_id"] for entries in written.values() for entry in entries]
+    conditional = [provider_id for provider_id in ids if provider_id.startswith("${env.")]
+    assert len(conditional) >= 25
     for reference in conditional:
         variable, provider_id = reference.removeprefix("${env.").removesuffix("}").split(":+")
         config = _load("starter", tmp_path, **{variable: "http://127.0.0.1:9/v1"})
-        assert _ids(config) == ["llama-cpp", "minilm", provider_id]
+        assert _ids(config) == ALWAYS_ON | {provider_id}
 
 
 def test_both_distributions_know_the_same_providers() -> None:
@@ -49,18 +54,20 @@ def test_both_distributions_know_the_same_providers() -> None:
     assert starter == postgres
 
 
-def _remote_descriptors() -> Iterator[Descriptor]:
-    for module in pkgutil.iter_modules(inference.__path__):
-        for descriptor in descriptors_in(importlib.import_module(f"{inference.__name__}.{module.name}")):
-            if descriptor.is_remote:
+def _keyed_descriptors(package: ModuleType) -> Iterator[Descriptor]:
+    for module in pkgutil.iter_modules(package.__path__):
+        for descriptor in descriptors_in(importlib.import_module(f"{package.__name__}.{module.name}")):
+            if descriptor.is_remote and descriptor.turned_on_by is not None:
                 yield descriptor
 
 
-def test_every_remote_inference_provider_is_in_the_starter_as_its_descriptor_shows_it() -> None:
-    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]["inference"]
+@pytest.mark.parametrize("package", [inference, tool_runtime], ids=["inference", "tool_runtime"])
+def test_every_remote_provider_is_in_the_starter_as_its_descriptor_shows_it(package: ModuleType) -> None:
+    api = package.__name__.rpartition(".")[2]
+    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"][api]
     configs = {entry["provider_type"]: entry.get("config", {}) for entry in written}
-    descriptors = list(_remote_descriptors())
-    assert descriptors
+    descriptors = list(_keyed_descriptors(package))
+    assert len(descriptors) >= 5
     ids = {entry["provider_type"]: entry["provider_id"] for entry in written}
     for descriptor in descriptors:
         assert configs[descriptor.type].items() >= descriptor.sample.items(), descriptor.type

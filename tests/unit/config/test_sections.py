@@ -34,6 +34,9 @@ def test_cors_true_means_pages_of_this_machine() -> None:
         ({"workers": 0}, "1"),
         ({"limits": {"json_depth_max": 100000}}, "512"),
         ({"routing": {"retries_max": 100}}, "10"),
+        ({"runs": {"lease_s": 0}}, "0"),
+        ({"runs": {"concurrent_per_tenant_max": 0}}, "1"),
+        ({"runs": {"retention_s": -1}}, "0"),
     ],
 )
 def test_server_settings_that_cannot_be(server: dict[str, Any], part: str) -> None:

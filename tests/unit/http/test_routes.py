@@ -84,7 +84,10 @@ async def test_a_websocket_wants_a_key_too(tmp_path: Path, with_key: bool) -> No
 async def test_an_upgrade_request_without_a_key(tmp_path: Path) -> None:
     authenticator, _ = keyed()
     async with edge(tmp_path, authenticator=authenticator) as (server, _):
-        request = b"GET /v1/realtime HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        request = (
+            b"GET /v1/realtime HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+            b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
         reader, writer = await raw(server, request)
         assert (await reader.readline()).split()[1] in {b"401", b"403"}
         writer.close()

@@ -18,7 +18,20 @@ def check_config(config: RunConfig) -> Iterator[Problem]:
     yield from _stores(config)
     yield from _models(config)
     yield from _safety(config)
+    yield from _connectors(config)
+    yield from _runs(config)
     yield from _external(config)
+
+
+def _runs(config: RunConfig) -> Iterator[Problem]:
+    reference = config.storage.stores.responses
+    backend = config.storage.backends.get(reference.backend)
+    if not config.server.runs.execute and backend is not None and backend.type == "sql_sqlite":
+        yield Problem(
+            "nobody would execute what runs in the background: a SQLite file has one serving process",
+            ("server", "runs", "execute"),
+            remedy="Remove it, or use PostgreSQL and `llama stack worker`",
+        )
 
 
 def _apis(config: RunConfig) -> Iterator[Problem]:
@@ -116,6 +129,18 @@ def _safety(config: RunConfig) -> Iterator[Problem]:
             ("safety", "default_shield_id"),
             remedy=f"Registered: {', '.join(shields)}",
         )
+
+
+def _connectors(config: RunConfig) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, entry in enumerate(config.connectors):
+        if entry.connector_id in first:
+            yield Problem(
+                f"the connector_id {entry.connector_id!r} is taken by entry {first[entry.connector_id]}",
+                ("connectors", index, "connector_id"),
+                remedy="Give each connector an id of its own",
+            )
+        first.setdefault(entry.connector_id, index)
 
 
 def _external(config: RunConfig) -> Iterator[Problem]:

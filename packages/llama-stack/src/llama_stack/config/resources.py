@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from llama_stack.config.section import Section
 
@@ -70,8 +70,8 @@ class RegisteredResources(Section):
     models: list[ModelEntry] = Field(default_factory=list)
     shields: list[ShieldEntry] = Field(default_factory=list)
     vector_stores: list[VectorStoreEntry] = Field(default_factory=list)
-    tool_groups: list[dict[str, Any]] = Field(default_factory=list, deprecated=True)
-    """Ignored: the groups follow from the tool_runtime providers."""
+    tool_groups: list[dict[str, Any]] = Field(default_factory=list)
+    """Those with an `mcp_endpoint` add a group; the others follow from the tool_runtime providers."""
 
 
 class SafetyConfig(Section):
@@ -80,11 +80,37 @@ class SafetyConfig(Section):
 
 
 class ConnectorEntry(Section):
-    """An MCP server that requests may name by `connector_id`."""
+    """An MCP server that requests may name by `connector_id`: at a `url`, or a program that the server starts."""
 
     connector_type: Literal["mcp"] = "mcp"
     connector_id: str = Field(min_length=1)
-    url: str = Field(pattern=r"^https?://")
+    command: str | None = Field(default=None, min_length=1)
+    """A program that speaks MCP over its standard input and output, instead of `url`."""
+    url: str | None = Field(default=None, pattern=r"^https?://", validate_default=True)
+    """It may be private: what stands in the config is trusted."""
+    args: list[str] = Field(default_factory=list)
+    env: dict[str, SecretStr] = Field(default_factory=dict)
+    """Environment variables of the program, besides the few that any program needs."""
     server_label: str | None = None
     server_description: str | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """HTTP headers that are sent with every request."""
+    authorization: SecretStr | None = None
+    """An OAuth access token, or a whole value of the Authorization header. One of the request goes before it."""
+
+    @field_validator("url")
+    @classmethod
+    def _one_way_to_reach_it(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if (url is None) == (info.data.get("command") is None):
+            raise ValueError("needs either `url` or `command`")
+        return url
+
+    @model_validator(mode="after")
+    def _settings_fit_the_way(self) -> ConnectorEntry:
+        if self.command is None and (self.args or self.env):
+            raise ValueError("has `args` or `env`, which belong to a `command`")
+        if self.command is not None and (self.headers or self.authorization is not None):
+            raise ValueError("has `headers` or `authorization`, which belong to a `url`; a program has `env`")
+        if self.authorization is not None and any(name.lower() == "authorization" for name in self.headers):
+            raise ValueError("has both `authorization` and an Authorization header")
+        return self

@@ -13,7 +13,6 @@ RETIRED: dict[ConfigPath, str] = {
     ("image_name",): "is the former name of distro_name",
     ("logging_config",): "is the former name of logging",
     ("telemetry",): "is ignored; telemetry is set up by the OTEL_… environment variables",
-    ("registered_resources", "tool_groups"): "is ignored; tool groups follow from the tool_runtime providers",
     ("registered_resources", "vector_dbs"): "is the former name of vector_stores and is ignored",
     ("registered_resources", "datasets"): _NO_API,
     ("registered_resources", "scoring_fns"): _NO_API,

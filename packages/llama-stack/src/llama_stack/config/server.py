@@ -7,7 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from llama_stack.config.auth import AuthConfig
+from llama_stack.config.egress import EgressConfig
+from llama_stack.config.responses import AgentLimits
+from llama_stack.config.runs import RunsConfig
+from llama_stack.config.secrets import SecretsConfig
 from llama_stack.config.section import Section, UserPath
+from llama_stack.config.stored import ConversationsConfig, PromptsConfig
 
 _MIB = 1024 * 1024
 
@@ -113,6 +118,12 @@ class ServerConfig(Section):
     """One line per request in the log, without its body."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
+    runs: RunsConfig = Field(default_factory=RunsConfig)
+    responses: AgentLimits = Field(default_factory=AgentLimits)
+    egress: EgressConfig = Field(default_factory=EgressConfig)
+    conversations: ConversationsConfig = Field(default_factory=ConversationsConfig)
+    prompts: PromptsConfig = Field(default_factory=PromptsConfig)
+    secrets: SecretsConfig = Field(default_factory=SecretsConfig)
 
     @model_validator(mode="after")
     def _tls_is_whole(self) -> ServerConfig:

@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping
 
 from llama_stack.config.server import ServerConfig
 from llama_stack.http.asgi import ASGIApp, Message, Receive, Scope, Send
@@ -27,40 +26,21 @@ from llama_stack.http.routes.admin import admin_operations
 from llama_stack.http.routes.inference import inference_operations
 from llama_stack.http.routes.metrics import metrics_operations
 from llama_stack.http.routes.models import model_operations
-from llama_stack.security.authentication import Authenticator
+from llama_stack.http.routes.responses import PATH as RESPONSES_PATH
+from llama_stack.http.routes.responses import response_operations
+from llama_stack.http.websocket import ResponseSocket, SocketLimits, SocketTurn, origin_allowed
 from llama_stack.security.listening import is_loopback
 from llama_stack.security.public import PUBLIC_PATHS
-from llama_stack.services.admin import AdminService
-from llama_stack.services.completions import StoredCompletions
-from llama_stack.services.inference import InferenceRouter
-from llama_stack.services.models import ModelService
+from llama_stack.stack.services import Services
 from llama_stack.telemetry.access import AccessLog
 from llama_stack.telemetry.logs import get_logger
-from llama_stack.telemetry.metrics import Metrics
-from llama_stack_api.errors import LlamaStackError, Overloaded, ProviderTimeout, RequestTimeout, Unauthenticated
+from llama_stack_api.errors import LlamaStackError, Overloaded, ProviderTimeout, RequestTimeout
 
 ALWAYS_ADMITTED = PUBLIC_PATHS | {"/metrics"}
 LAST_WORDS_S = 2.0
 """How long a stopped exchange may take to tell its client why."""
 UNMATCHED = "unmatched"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
-
-
-class Services(Protocol):
-    """What the edge needs of `llama_stack.stack.Stack`."""
-
-    @property
-    def inference(self) -> InferenceRouter: ...
-    @property
-    def models(self) -> ModelService: ...
-    @property
-    def stored(self) -> StoredCompletions: ...
-    @property
-    def admin(self) -> AdminService: ...
-    @property
-    def authenticator(self) -> Authenticator: ...
-    @property
-    def metrics(self) -> Metrics: ...
 
 
 class Edge:
@@ -87,7 +67,10 @@ class Edge:
         )
         self.cold = ColdRoutes(services, self.operations)
         self.admission = Admission(server.limits, always=ALWAYS_ADMITTED, report=services.metrics.concurrent_requests)
-        policy = server.cors_policy
+        self._creation = services.responses.creation
+        self.socket_limits = SocketLimits()
+        self._sockets = 0
+        self._cors_policy = policy = server.cors_policy
         self._outermost: ASGIApp = self._serve if policy is None else with_cors(self._serve, policy)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,19 +165,58 @@ class Edge:
             await self._websocket(scope, receive, send)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Closed to whoever is nobody we know, like everything else; and there is no WebSocket route yet."""
+        """Closed to whoever is nobody we know, like everything else."""
         await receive()
+        headers = dict(scope["headers"])
         try:
-            self._authenticate(dict(scope["headers"]))
-        except Unauthenticated as error:
+            if self._check_host is not None:
+                self._check_host(headers)
+            principal = self._authenticate(headers)
+        except LlamaStackError as error:
             await send({"type": "websocket.close", "code": 3000, "reason": error.message})
             return
-        await send({"type": "websocket.close", "code": 1008, "reason": "There is no such WebSocket route."})
+        if (refusal := self._refused_socket(scope["path"], headers)) is not None:
+            await send({"type": "websocket.close", "code": 1008, "reason": refusal})
+            return
+        self._sockets += 1
+        try:
+            await ResponseSocket(
+                scope,
+                receive,
+                send,
+                principal=principal,
+                creation=self._creation,
+                serve_turn=self._serve_turn,
+                request_limits=self._limits,
+                limits=self.socket_limits,
+            ).serve()
+        finally:
+            self._sockets -= 1
+
+    def _refused_socket(self, path: str, headers: Mapping[bytes, bytes]) -> str | None:
+        if ("POST", path) not in self.hot or path != RESPONSES_PATH:
+            return "There is no such WebSocket route."
+        if not origin_allowed(headers, self._cors_policy):
+            return "Pages of this origin may not connect; server.cors says which may."
+        if self._sockets >= self._limits.concurrent_requests_max:
+            return "Too many connections; server.limits.concurrent_requests_max allows more."
+        return None
+
+    async def _serve_turn(self, turn: SocketTurn, respond: Callable[[], Awaitable[None]]) -> None:
+        """As `_serve`, for a client that was let in already."""
+        try:
+            self.admission.enter(turn, asyncio.get_running_loop())
+            await respond()
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the boundary of every turn
+            await self._failed(turn, error)
+        finally:
+            self._done(turn)
 
 
 def hot_operations(services: Services) -> list[Operation]:
     return [
         *inference_operations(services.inference),
+        *response_operations(services.responses),
         *model_operations(services.models),
         *admin_operations(services.admin),
         *metrics_operations(services.metrics),

@@ -16,8 +16,8 @@ from llama_stack.http.exchange import Exchange
 from llama_stack.http.middleware.depth import check_depth
 
 if TYPE_CHECKING:
-    from llama_stack.http.app import Services
     from llama_stack.http.documented import DocumentedApp
+    from llama_stack.stack.services import Services
 
 
 class ColdRoutes:

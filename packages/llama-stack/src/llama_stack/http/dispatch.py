@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
@@ -34,7 +34,7 @@ class Operation:
     tag: str
     reply: type[BaseModel] | None = None
     request: type[BaseModel] | None = None
-    events: type[BaseModel] | None = None
+    events: Any = None
     media_type: str | None = None
 
 
@@ -44,6 +44,11 @@ API_OF_TAG = {
     "Embeddings": "inference",
     "Rerank": "inference",
     "Models": "inference",
+    "Responses": "responses",
+    "Conversations": "conversations",
+    "Prompts": "prompts",
+    "Connectors": "connectors",
+    "Tools": "tool_runtime",
     "Admin": "admin",
 }
 """Which API of the run config the routes of a tag belong to. Each route has such a tag: else `apis` would miss it."""

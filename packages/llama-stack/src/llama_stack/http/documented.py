@@ -28,15 +28,20 @@ from llama_stack.http.dispatch import API_OF_TAG, SCOPE_KEY, Handler, Operation
 from llama_stack.http.docs_page import HEADERS, docs_page
 from llama_stack.http.exchange import Exchange, not_json
 from llama_stack.http.parsing import invalid_body, invalid_value
+from llama_stack.http.routes.connectors import add_connector_routes
+from llama_stack.http.routes.conversations import add_conversation_routes
 from llama_stack.http.routes.model import add_model_routes
+from llama_stack.http.routes.prompts import add_prompt_routes
 from llama_stack.http.routes.providers import add_provider_routes
 from llama_stack.http.routes.stored import add_stored_routes
+from llama_stack.http.routes.stored_responses import add_response_routes
+from llama_stack.http.routes.tools import add_tool_routes
 from llama_stack.security.public import PUBLIC_PATHS
 from llama_stack_api.errors import LlamaStackError, MalformedBody, MethodNotAllowed, NotFound
 from llama_stack_api.openai.errors import ErrorResponse
 
 if TYPE_CHECKING:
-    from llama_stack.http.app import Services
+    from llama_stack.stack.services import Services
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": ErrorResponse, "description": "The request is refused; the error says why."},
@@ -147,6 +152,11 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
         _document(app, operation)
     add_model_routes(app, services.models)
     add_stored_routes(app, services.stored)
+    add_response_routes(app, services.responses)
+    add_conversation_routes(app, services.conversations)
+    add_prompt_routes(app, services.prompts)
+    add_connector_routes(app, services.connectors)
+    add_tool_routes(app, services.tools)
     add_provider_routes(app, services.admin)
     app.keep_away(services.admin.serves)
     with _aliases_of_bodies_allowed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -33,12 +34,21 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _websocket(**options: Any) -> asyncio.Protocol:
+    """Stands for uvicorn's class, whose library is loaded when the first client asks for a WebSocket."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+
+    return WebSocketsSansIOProtocol(**options)
+
+
 def serving(edge: Edge, server: ServerConfig, **options: Any) -> DrainingServer:
     """A server for `edge`, not yet started: `await serving(…).serve()`. `options` are uvicorn's and win."""
     settings: dict[str, Any] = {
         "host": server.host,
         "port": server.port,
         "http": HttpToolsProtocol,
+        "ws": _websocket,
+        "ws_max_size": server.limits.body_bytes_max,
         "loop": "auto",
         "lifespan": "off",
         "log_config": None,

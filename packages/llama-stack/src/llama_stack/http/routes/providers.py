@@ -46,7 +46,7 @@ def _routes(routes: Iterable[BaseRoute], admin: AdminService, api_filter: str | 
             apis = {API_OF_TAG[str(tag)] for tag in route.tags}
             types = sorted({each for api in apis for each in admin.provider_types(api)})
             for method in sorted(route.methods or ()):
-                yield RouteInfo(route=route.path, method=method, provider_types=types)
+                yield RouteInfo(route=route.path_format, method=method, provider_types=types)
 
 
 def _selected(route: APIRoute, api_filter: str | None) -> bool:

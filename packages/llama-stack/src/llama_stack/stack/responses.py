@@ -1,0 +1,123 @@
+"""Responses: the runs, the agent that carries them out, and the tools that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from llama_stack.agent.attachments import FetchedAttachments
+from llama_stack.agent.kind import ResponseKind
+from llama_stack.agent.tools.base import ToolKind
+from llama_stack.agent.tools.file_search import FileSearchKind, Prompts
+from llama_stack.agent.tools.functions import FunctionTools, NamespaceTools, UnrunTools
+from llama_stack.agent.tools.mcp import McpTools
+from llama_stack.agent.tools.tool_search import ToolSearchTools
+from llama_stack.agent.tools.web_search import WebSearchKind
+from llama_stack.config.model import RunConfig
+from llama_stack.mcp.client import McpClients
+from llama_stack.net.egress import Egress
+from llama_stack.routing.models import ModelTable
+from llama_stack.routing.opening import OpenProvider
+from llama_stack.routing.tool_groups import WebSearchRouter, search_providers
+from llama_stack.runs.engine import RunEngine
+from llama_stack.runs.reader import RunReader
+from llama_stack.security.sealing import KeySealer
+from llama_stack.services.connectors import ConnectorService
+from llama_stack.services.inference import InferenceRouter
+from llama_stack.services.prompts import PromptService
+from llama_stack.services.responses.context import ResponseContext
+from llama_stack.services.responses.create import ResponseCreation
+from llama_stack.services.responses.drafts import Drafts
+from llama_stack.services.responses.history import ResponseHistory
+from llama_stack.services.responses.model import RoutedModel
+from llama_stack.services.responses.reading import StoredResponses
+from llama_stack.services.responses.service import ResponseService
+from llama_stack.services.shields import ShieldRouter
+from llama_stack.storage.sql.conversations import ConversationStore
+from llama_stack.storage.sql.database import Database
+from llama_stack.telemetry.metrics import Metrics
+from llama_stack_api.api import Api
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What responses are made with."""
+
+    inference: InferenceRouter
+    models: ModelTable
+    providers: Sequence[OpenProvider]
+    conversations: ConversationStore
+    prompts: PromptService
+    connectors: ConnectorService
+    mcp: McpClients
+    egress: Egress
+    sealer: KeySealer
+    metrics: Metrics
+
+
+async def open_responses(config: RunConfig, parts: Parts, database: Database, exits: AsyncExitStack) -> ResponseService:
+    """Opens the engine of runs: from here on, those of other processes that are gone are taken up too."""
+    runs = config.server.runs
+    shields = await _shields(config, parts.providers, exits)
+    kinds = _tools(config, parts)
+    model = RoutedModel(parts.inference, parts.models)
+    history = ResponseHistory(RunReader(database, runs), parts.conversations)
+    kind = ResponseKind(
+        model=model,
+        history=history,
+        tools=kinds,
+        shields=shields,
+        sealer=parts.sealer,
+        attachments=FetchedAttachments(parts.egress),
+        limits=config.server.responses,
+        metrics=parts.metrics.agent,
+    )
+    engine = RunEngine(database, [kind], limits=runs, timings=runs, claims=runs.execute, observer=parts.metrics.runs)
+    stored = StoredResponses(engine, history)
+    drafts = Drafts(
+        models=parts.models,
+        journal=engine.journal,
+        history=history,
+        conversations=parts.conversations,
+        prompts=parts.prompts,
+        references=stored,
+        kinds=kinds,
+        shields=shields,
+        forwarded=_forwarded(parts.providers),
+    )
+    await engine.open()
+    exits.push_async_callback(engine.close)
+    return ResponseService(
+        creation=ResponseCreation(engine, drafts, stored, parts.sealer),
+        stored=stored,
+        context=ResponseContext(drafts, model, parts.sealer),
+    )
+
+
+def _tools(config: RunConfig, parts: Parts) -> list[ToolKind]:
+    words = config.vector_stores
+    prompts = Prompts(words.file_search_params, words.context_prompt_params, words.annotation_prompt_params)
+    return [
+        FunctionTools(),
+        NamespaceTools(),
+        McpTools(parts.mcp, parts.connectors),
+        ToolSearchTools(),
+        WebSearchKind(WebSearchRouter(search_providers(parts.providers))),
+        FileSearchKind(None, prompts=prompts),
+        UnrunTools(),
+    ]
+
+
+async def _shields(config: RunConfig, providers: Sequence[OpenProvider], exits: AsyncExitStack) -> ShieldRouter:
+    safety = {opened.id: opened.impl for opened in providers if opened.api == Api.safety}
+    shields = ShieldRouter(config.registered_resources.shields, safety)
+    await shields.start()
+    exits.push_async_callback(shields.close)
+    return shields
+
+
+def _forwarded(opened: Iterable[OpenProvider]) -> frozenset[str]:
+    """The request headers that some provider passes on."""
+    configured = (getattr(each.config, "forward_headers", None) or {} for each in opened)
+    return frozenset(header.lower() for headers in configured for header in headers.values())

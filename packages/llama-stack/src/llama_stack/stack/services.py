@@ -1,0 +1,32 @@
+"""What the HTTP layer calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from llama_stack.security.authentication import Authenticator
+from llama_stack.services.admin import AdminService
+from llama_stack.services.completions import StoredCompletions
+from llama_stack.services.connectors import ConnectorService
+from llama_stack.services.conversations import ConversationService
+from llama_stack.services.inference import InferenceRouter
+from llama_stack.services.models import ModelService
+from llama_stack.services.prompts import PromptService
+from llama_stack.services.responses.service import ResponseService
+from llama_stack.services.tools import ToolService
+from llama_stack.telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    inference: InferenceRouter
+    models: ModelService
+    stored: StoredCompletions
+    responses: ResponseService
+    conversations: ConversationService
+    prompts: PromptService
+    connectors: ConnectorService
+    tools: ToolService
+    admin: AdminService
+    authenticator: Authenticator
+    metrics: Metrics
