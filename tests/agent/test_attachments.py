@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from llama_stack.agent.attachments import AttachmentLimits, FetchedAttachments, FileContent
+from llama_stack.agent.attachments import FetchedAttachments, FileContent
 from llama_stack.agent.entries import Entry
+from llama_stack.config.responses import AttachmentLimits
 from llama_stack.net.egress import Egress, EgressPolicy
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.principal import ANONYMOUS, Call, Principal
@@ -194,7 +195,7 @@ async def test_without_a_file_port_every_id_is_unknown(egress: Egress) -> None:
 async def test_all_together_have_a_limit(egress: Egress) -> None:
     attachments = FetchedAttachments(egress, limits=AttachmentLimits(total_bytes_max=60, count_max=3))
     images = [image(data_url("image/png", PNG + bytes([n]))) for n in range(4)]
-    with pytest.raises(InvalidRequest, match="60 bytes together"):
+    with pytest.raises(InvalidRequest, match=r"the limit is 60 bytes; server\.responses\.attachments\.total_bytes_max"):
         await attachments.inline([message(*images[:2])], CALL)
-    with pytest.raises(InvalidRequest, match="more than 3"):
+    with pytest.raises(InvalidRequest, match=r"the limit is 3; server\.responses\.attachments\.count_max"):
         await attachments.inline([message(*images)], CALL)

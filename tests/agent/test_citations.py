@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_stack.agent.citations import Citations, cited, mark_of
+from llama_stack.agent.citations import Citations, mark_of
 from llama_stack.agent.entries import Item, Source
 from llama_stack_api.openai.responses.content import FileCitation, URLCitation
+from tests.support.citations import cited
 
 PARIS = Source("Paris", url="https://www.city.example/paris_(france)")
 LYON = Source("Lyon", url="http://lyon.example/")

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [proxy] [responses] [start] [soak] [--quick]`: measures and prints tables, tests nothing."""
+"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [--quick]`: prints tables, tests nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench import load, responses, servers, soak
+from tests.bench import load, response_soak, responses, servers, soak
 from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
 
@@ -105,14 +105,28 @@ def start(scale: float) -> None:
     table("start and memory", ["server", "start to first answer s", "MB at rest", "MB after load"], rows)
 
 
+def soaks(scale: float) -> None:
+    soak.soak(scale)
+    response_soak.soak(scale)
+
+
+MEASUREMENTS: dict[str, Callable[[float], None]] = {
+    "proxy": proxy,
+    "responses": responses.durability,
+    "start": start,
+    "soak": soaks,
+    "size": response_soak.size,
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("what", nargs="*", choices=["proxy", "responses", "start", "soak", []], help="default: all")
+    parser.add_argument("what", nargs="*", choices=[*MEASUREMENTS, []], help="default: all")
     parser.add_argument("--quick", action="store_true", help="a tenth of the requests: to see that it runs")
     args = parser.parse_args()
     scale = 0.1 if args.quick else 1.0
     servers.pin_self()
-    for name, run in {"proxy": proxy, "responses": responses.durability, "start": start, "soak": soak.soak}.items():
+    for name, run in MEASUREMENTS.items():
         if not args.what or name in args.what:
             run(scale)
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from llama_stack.agent.entries import new_id
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.kind import ResponseKind
 from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.runs.engine import RunEngine

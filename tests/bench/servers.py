@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -41,6 +41,8 @@ class Server:
     pid: int
     port: int
     started_in_s: float
+    state: Path | None = None
+    """Where it keeps its databases."""
 
     def cpu_s(self) -> float:
         """User and system time of the process and of the children that it has."""
@@ -105,7 +107,7 @@ def llama_stack(upstream_port: int, config: str = CONFIG) -> Iterator[Server]:
         path.write_text(config.format(upstream=upstream_port, state=state, port=port))
         command = [str(Path(sys.executable).with_name("llama")), "stack", "run", str(path)]
         with _running("llama-stack", command, port, {"LLAMA_STACK_CONFIG_DIR": state}) as server:
-            yield server
+            yield replace(server, state=Path(state))
 
 
 @contextmanager

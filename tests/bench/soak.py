@@ -18,7 +18,7 @@ def _request(stream: bool) -> bytes:
     return load.request_bytes("/v1/chat/completions", json.dumps(body, separators=(",", ":")).encode())
 
 
-async def _hang_up(port: int, request: bytes, after_s: float) -> None:
+async def hang_up(port: int, request: bytes, after_s: float) -> None:
     """Ask, and be gone before the answer is complete."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
@@ -35,13 +35,13 @@ async def _round(port: int, count: int, rng: random.Random) -> int:
 
     async def gone() -> None:
         async with gate:
-            await _hang_up(port, _request(rng.random() < 0.8), rng.random() * 0.08)
+            await hang_up(port, _request(rng.random() < 0.8), rng.random() * 0.08)
 
     await asyncio.gather(*(gone() for _ in range(third)))
     return plain.failed + streamed.failed
 
 
-def _concurrent(port: int) -> float:
+def in_flight(port: int) -> float:
     """What the server itself says of requests in flight, as of its last tick."""
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
         for line in reply.read().decode().splitlines():
@@ -61,8 +61,8 @@ async def _soak(server: servers.Server, scale: float) -> None:
         failed += await _round(server.port, count, rng)
         done += count
         await asyncio.sleep(SETTLE_S)
-        in_flight = _concurrent(server.port)
-        print(f"| {done} | {failed} | {in_flight:.0f} | {server.open_files()} | {server.memory_mb():.1f} |", flush=True)
+        left = in_flight(server.port)
+        print(f"| {done} | {failed} | {left:.0f} | {server.open_files()} | {server.memory_mb():.1f} |", flush=True)
 
 
 def soak(scale: float) -> None:

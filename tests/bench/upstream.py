@@ -16,7 +16,7 @@ import httptools
 import uvloop
 
 CHUNKS = 50
-MODELS = ("canned", "canned-2ms")
+MODELS = ("canned", "canned-2ms", "canned-20ms")
 _USAGE = {"prompt_tokens": 12, "completion_tokens": CHUNKS, "total_tokens": 12 + CHUNKS}
 _HEAD = {"id": "chatcmpl-bench", "created": 1700000000, "model": "canned"}
 _GAP = re.compile(rb'"model":\s*"[^"]*-(\d+)ms"')

@@ -32,6 +32,7 @@ from llama_stack_api.openai.chat import ChatCompletionChunk
 from llama_stack_api.openai.completions import Completion
 from llama_stack_api.openai.responses.events import ResponseStreamEvent
 from tests.support.edge import CHAT, client
+from tests.support.mcp_server import LoopbackMcp
 from tests.support.responding import RESPONSES
 from tests.support.server import Running
 from tests.support.upstream import Answer, Recorded, Upstream, embeddings, error
@@ -64,6 +65,8 @@ MODELS = {
 }
 OF_STORED = ("previous_response_id", "conversation", "prompt", "guardrails", "moderation")
 """What a made-up request names is not there."""
+NEVER_SERVED = {"/v1/prompts/{prompt_id}/set-default-version", "/v1/responses/{response_id}/cancel"}
+"""The version that there is is not hit upon by chance, and the response has ended."""
 EVENTS: dict[str, Any] = {
     CHAT: ChatCompletionChunk,
     "/v1/completions": Completion,
@@ -81,14 +84,26 @@ def embedded(request: Recorded) -> Answer:
 
 @pytest.fixture(name="server")
 async def _server(tmp_path: Path) -> AsyncIterator[Running]:
-    with Upstream() as up:
+    with Upstream() as up, LoopbackMcp() as mcp:
         up.always(embedded, on="/embeddings")
         provider = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": up.base_url}}
         models = [
             {"model_id": name, "provider_id": "up", "model_type": kind, "model_validation": False}
             for name, kind in KINDS.items()
         ]
-        async with whole_stack(tmp_path, [provider], models) as server:
+        resources = {
+            "models": models,
+            "tool_groups": [{"toolgroup_id": "mcp::loop", "provider_id": "mcp", "mcp_endpoint": {"uri": mcp.url}}],
+        }
+        sections: dict[str, Any] = {
+            "providers": {
+                "inference": [provider],
+                "tool_runtime": [{"provider_id": "mcp", "provider_type": "remote::model-context-protocol"}],
+            },
+            "registered_resources": resources,
+            "connectors": [{"connector_id": "loop", "url": mcp.url}],
+        }
+        async with whole_stack(tmp_path, [], [], **sections) as server:
             yield server
 
 
@@ -103,6 +118,9 @@ async def test_made_up_requests(server: Running, mode: GenerationMode) -> None:
     await asyncio.to_thread(trial.run, document)
     wanted = 200 if mode is GenerationMode.POSITIVE else 400
     assert {path for path in MODELS if wanted in trial.statuses[path]} == set(MODELS)
+    if mode is GenerationMode.POSITIVE:
+        served = {path for path, statuses in trial.statuses.items() if statuses & {200, 201, 204}}
+        assert served == set(document["paths"]) - NEVER_SERVED
 
 
 async def made(http: httpx.AsyncClient) -> dict[str, str]:
@@ -111,6 +129,8 @@ async def made(http: httpx.AsyncClient) -> dict[str, str]:
     conversation = (await http.post("/v1/conversations", json={"items": [said]})).json()["id"]
     items = (await http.get(f"/v1/conversations/{conversation}/items")).json()["data"]
     return {
+        "connector_id": "loop",
+        "tool_name": "add",
         "conversation_id": conversation,
         "item_id": items[0]["id"],
         "prompt_id": (await http.post("/v1/prompts", json={"prompt": "Be kind."})).json()["prompt_id"],
@@ -159,9 +179,8 @@ class Trial:
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and path in MODELS:
             case.body["model"] = MODELS[path]
             if path.startswith(RESPONSES):
-                case.body = {"input": "Hello"} | {
-                    name: value for name, value in case.body.items() if name not in OF_STORED
-                }
+                kept: dict[str, Any] = {name: each for name, each in case.body.items() if name not in OF_STORED}
+                case.body = {"input": "Hello", **kept}
         response = case.call(base_url=self.url, session=self.session)
         self.statuses.setdefault(path, set()).add(response.status_code)
         checks = CHECKS[self.mode]

@@ -38,6 +38,41 @@ def agent(request: Recorded) -> Answer:
     return Say(f"That is all. {said}", wire=wire)(request)
 
 
+UNDISTURBED = "That is all. " + "; ".join(
+    f"{call}: {said}"
+    for call, said in [
+        ("call_1", '{\n  "sum": 2\n}'),
+        ("call_2", '{\n  "sum": 4\n}'),
+        ("call_3", '{\n  "sum": 6\n}'),
+        ("call_4", "done"),
+        ("call_5", '{\n  "sum": 10\n}'),
+    ]
+)
+"""The final answer where nothing was interrupted."""
+EVENTS = 150
+"""About as many as an undisturbed loop has; kills are spread over them."""
+
+ORDERS: tuple[Tool, ...] = (
+    Tool("order", {"what": "a table and four chairs", "to": "the house on the hill"}, "call_1"),
+    Tool("order", {"what": "a lamp", "to": "the cellar"}, "call_2"),
+)
+
+
+def caller(request: Recorded) -> Answer:
+    """A model that leaves it to the caller to call the tools."""
+    return Say("I order it.", tools=ORDERS, reasoning="What is needed?", wire=Wire(gap_s=GAP_S))(request)
+
+
+def model(request: Recorded) -> Answer:
+    return (caller if request.body["model"] == "caller" else agent)(request)
+
+
+def orders_request() -> dict[str, Any]:
+    members = {"what": {"type": "string"}, "to": {"type": "string"}}
+    function = {"type": "function", "name": "order", "parameters": {"type": "object", "properties": members}}
+    return {"model": "scripted/caller", "input": "Furnish the house.", "tools": [function]}
+
+
 def request(mcp_url: str) -> dict[str, Any]:
     """Of a response that goes through all of it."""
     tool = {"type": "mcp", "server_label": LABEL, "server_url": mcp_url, "require_approval": "never"}

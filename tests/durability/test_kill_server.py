@@ -1,5 +1,9 @@
 """Servers killed by SIGKILL in the middle of an agent loop: the run goes on, no side effect happens twice, and a client
-that comes back has seen exactly the log."""
+that comes back has seen exactly the log. When they are killed follows from the seed alone: behind some event, and a
+moment later.
+
+The servers of a module live through all its seeds, killed and started again.
+"""
 
 from __future__ import annotations
 
@@ -8,147 +12,145 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
-import openai
 import pytest
-from openai.lib.streaming.responses._responses import ResponseStreamState
-from openai.types.responses import Response
 
+from tests.durability.check import check_log, check_loop
 from tests.durability.client import Follower
-from tests.durability.script import CALLS, ROUNDS, agent, request
-from tests.durability.site import Site
-from tests.support.databases import Postgres, postgres
+from tests.durability.script import EVENTS, ORDERS, UNDISTURBED, orders_request, request
+from tests.durability.site import LEASE_S, Site, in_postgres
+from tests.support.databases import Postgres
 from tests.support.mcp_server import LoopbackMcp
-from tests.support.upstream import Upstream, models
+from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
 
-__all__ = ["postgres"]
-
-SEEDS = int(os.environ.get("DURABILITY_SEEDS", "10"))
+SEEDS = int(os.environ.get("DURABILITY_SEEDS", "4"))
 KILLS_MAX = 3
-UNDISTURBED = "That is all. " + "; ".join(
-    f"{call}: {said}"
-    for call, said in [
-        ("call_1", '{\n  "sum": 2\n}'),
-        ("call_2", '{\n  "sum": 4\n}'),
-        ("call_3", '{\n  "sum": 6\n}'),
-        ("call_4", "done"),
-        ("call_5", '{\n  "sum": 10\n}'),
-    ]
-)
-"""The final answer where nothing was interrupted."""
-UNDISTURBED_S = 0.9
-"""About how long the loop takes alone; kills are spread over it."""
-TIMEOUT_S = 90.0
+MOMENT_S = 0.03
+TIMEOUT_S = 120.0
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        upstream.always(agent, on="/chat/completions")
-        upstream.always(models("agent"), on="/models")
-        yield upstream
+def alone(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Site]:
+    """One server at a time, over SQLite."""
+    site = Site(tmp_path_factory.mktemp("alone"), upstream)
+    yield site
+    site.close()
 
 
-@asynccontextmanager
-async def site(directory: Path, upstream: Upstream, storage: dict[str, Any] | None = None) -> AsyncIterator[Site]:
-    with LoopbackMcp() as mcp:
-        here = Site(directory, upstream, mcp, storage)
-        try:
-            yield here
-        finally:
-            await asyncio.to_thread(here.close)
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, postgres: Postgres) -> Iterator[Site]:
+    """Two servers over PostgreSQL."""
+    site = Site(tmp_path_factory.mktemp("pair"), upstream, in_postgres(postgres))
+    yield site
+    site.close()
 
 
-def in_postgres(postgres: Postgres) -> dict[str, Any]:
-    at = {"host": postgres.socket_directory, "db": postgres.create_database(), "user": "postgres"}
-    return {"backends": {"kv_default": {"type": "kv_postgres", **at}, "sql_default": {"type": "sql_postgres", **at}}}
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, postgres: Postgres) -> Iterator[Site]:
+    """A server that executes nothing in the background, and two workers, over PostgreSQL."""
+    site = Site(tmp_path_factory.mktemp("workers"), upstream, in_postgres(postgres), execute=False)
+    yield site
+    site.close()
 
 
-async def check(here: Site, follower: Follower, response: Response) -> None:
-    """All that must hold of a run, whatever was killed under it."""
-    assert response.status == "completed"
-    calls = [item for item in response.output if item.type == "mcp_call"]
-    assert [(item.name, item.arguments) for item in calls] == [
-        (tool.name, tool.text) for tools in ROUNDS for tool in tools
-    ]
-    done = {"add": here.mcp.log.calls("add"), "slow": here.mcp.log.calls("slow")}
-    for item in calls:
-        # An MCP tool is not known to be idempotent: it ran once, or at most once if its item says it was interrupted.
-        times = done[item.name].count(json.loads(item.arguments))
-        if item.error is None:
-            assert times == 1
-            assert item.status == "completed"
-        else:
-            assert times <= 1
-            assert "interrupted" in str(item.error)
-    assert sum(map(len, done.values())) <= CALLS
-    if all(item.error is None for item in calls):
-        assert response.output_text.endswith(UNDISTURBED)
-    await _check_log(here, follower, response)
+async def running(site: Site, servers: int = 1, workers: int = 0) -> None:
+    if missing := servers - len(site.servers):
+        await site.start(missing)
+    if missing := workers - len(site.workers):
+        await site.start_workers(missing)
 
 
-async def _check_log(here: Site, follower: Follower, response: Response) -> None:
-    async with openai.AsyncOpenAI(base_url=f"{here.url}/v1", api_key="none", max_retries=0) as client:
-        stream = await client.responses.retrieve(response.id, stream=True)
-        log = [event async for event in stream]
-        assert [event.to_dict() for event in log] == [event.to_dict() for event in follower.events]
-        stored = await client.responses.retrieve(response.id)
-        assert stored.to_dict() == response.to_dict()
-    final = {item.id for item in response.output}
-    cut = {
-        event.item.id
-        for event in log
-        if event.type == "response.output_item.done" and getattr(event.item, "status", None) == "incomplete"
-    }
-    assert not cut & final, "an item that the crash cut off is in the log as incomplete, and nowhere else"
-    added = [event.item.id for event in log if event.type == "response.output_item.added"]
-    assert len(added) == len(set(added)), "no item begins twice"
-    assert set(added) == final | cut
-    state: Any = ResponseStreamState(input_tools=openai.omit, text_format=openai.omit)
-    for event in log:
-        state.handle_event(event)
+async def moment(follower: Follower, rng: random.Random) -> None:
+    """A point of the loop that lies behind what was seen so far."""
+    await follower.seen(rng.randint(len(follower.events), max(EVENTS, len(follower.events))))
+    await asyncio.sleep(rng.uniform(0, MOMENT_S))
+
+
+async def test_an_undisturbed_run(alone: Site, mcp: LoopbackMcp) -> None:
+    await running(alone)
+    follower = Follower(lambda: alone.url, "undisturbed", request(mcp.url))
+    async with asyncio.timeout(TIMEOUT_S):
+        response = await follower.follow()
+    check_loop(mcp.log, response)
+    await check_log(alone.url, follower, response)
+    assert response.output_text.endswith(UNDISTURBED)
+    assert follower.connections == 1
+    assert EVENTS * 0.8 < len(follower.events) < EVENTS * 1.2, "kills are spread over all of it"
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
-async def test_the_only_server_is_killed_and_started_again(tmp_path: Path, upstream: Upstream, seed: int) -> None:
+async def test_the_only_server_is_killed_and_started_again(alone: Site, mcp: LoopbackMcp, seed: int) -> None:
+    """Every second client is the helper of the `openai` package."""
     rng = random.Random(seed)
-    async with asyncio.timeout(TIMEOUT_S), site(tmp_path, upstream) as here:
-        server = await here.start()
-        follower = Follower(lambda: here.url, f"key-{seed}", request(here.mcp.url))
+    follower = Follower(lambda: alone.url, f"loop {seed}", request(mcp.url), helper=seed % 2 == 1)
+    async with asyncio.timeout(TIMEOUT_S):
+        await running(alone)
         following = asyncio.create_task(follower.follow())
         for _ in range(rng.randint(1, KILLS_MAX)):
-            await asyncio.sleep(rng.uniform(0.01, UNDISTURBED_S))
-            await here.kill(server)
-            server = await here.start()
-        await check(here, follower, await following)
+            await moment(follower, rng)
+            await alone.restart()
+        response = await following
+    check_loop(mcp.log, response)
+    await check_log(alone.url, follower, response)
 
 
-@pytest.mark.parametrize("seed", range(SEEDS // 2))
-async def test_one_of_two_servers_is_killed(tmp_path: Path, upstream: Upstream, postgres: Postgres, seed: int) -> None:
+@pytest.mark.parametrize("seed", range(SEEDS))
+async def test_one_of_two_servers_is_killed(pair: Site, mcp: LoopbackMcp, seed: int) -> None:
+    """The other one notices at once, and does not wait for the end of the lease."""
     rng = random.Random(1000 + seed)
-    async with asyncio.timeout(TIMEOUT_S), site(tmp_path, upstream, in_postgres(postgres)) as here:
-        await here.start()
-        server = await here.start()
-        follower = Follower(lambda: here.url, f"key-{seed}", request(here.mcp.url))
+    follower = Follower(lambda: pair.url, f"loop {seed}", request(mcp.url), helper=seed % 2 == 1)
+    async with asyncio.timeout(TIMEOUT_S):
+        await running(pair, servers=2)
         following = asyncio.create_task(follower.follow())
-        await asyncio.sleep(rng.uniform(0.01, UNDISTURBED_S))
+        await moment(follower, rng)
         at = time.monotonic()
-        await here.kill(server)
-        await check(here, follower, await following)
-        assert follower.connections > 1 or time.monotonic() - at < UNDISTURBED_S
+        await pair.stop(pair.servers[-1])
+        response = await following
+        assert time.monotonic() - at < LEASE_S / 4
+    check_loop(mcp.log, response)
+    await check_log(pair.url, follower, response)
 
 
-async def test_an_undisturbed_run(tmp_path: Path, upstream: Upstream) -> None:
-    async with asyncio.timeout(TIMEOUT_S), site(tmp_path, upstream) as here:
-        await here.start()
-        follower = Follower(lambda: here.url, "key", request(here.mcp.url))
-        response = await follower.follow()
-        await check(here, follower, response)
-        assert response.output_text.endswith(UNDISTURBED)
-        assert follower.connections == 1
+@pytest.mark.parametrize("seed", range(max(1, SEEDS // 2)))
+async def test_one_of_two_workers_is_killed(workers: Site, mcp: LoopbackMcp, seed: int) -> None:
+    rng = random.Random(2000 + seed)
+    made = {**request(mcp.url), "background": True}
+    follower = Follower(lambda: workers.url, f"loop {seed}", made, helper=seed % 2 == 1)
+    async with asyncio.timeout(TIMEOUT_S):
+        await running(workers, servers=1, workers=2)
+        following = asyncio.create_task(follower.follow())
+        await moment(follower, rng)
+        at = time.monotonic()
+        await workers.kill_worker(rng.choice(workers.workers))
+        response = await following
+        assert time.monotonic() - at < LEASE_S / 4
+    assert follower.connections == 1, "the server lives, and so does its stream"
+    check_loop(mcp.log, response)
+    await check_log(workers.url, follower, response)
+
+
+@pytest.mark.parametrize("seed", range(max(1, SEEDS // 4)))
+async def test_calls_that_the_caller_is_to_make(alone: Site, seed: int) -> None:
+    """A call that was shown as done is the one in the final output; one that was cut off cannot be made at all."""
+    rng = random.Random(3000 + seed)
+    follower = Follower(lambda: alone.url, f"orders {seed}", orders_request(), helper=seed % 2 == 1)
+    async with asyncio.timeout(TIMEOUT_S):
+        await running(alone)
+        following = asyncio.create_task(follower.follow())
+        await follower.seen(rng.randint(1, 45))
+        await alone.restart()
+        response = await following
+    await check_log(alone.url, follower, response)
+    done = [event.item for event in follower.events if event.type == "response.output_item.done"]
+    calls = {item.call_id: item for item in response.output if item.type == "function_call"}
+    assert [item.arguments for item in calls.values()] == [tool.text for tool in ORDERS]
+    for item in (item for item in done if item.type == "function_call"):
+        if item.status == "completed":
+            assert calls[item.call_id].arguments == item.arguments
+        else:
+            assert item.call_id not in calls
+            with pytest.raises(json.JSONDecodeError):
+                json.loads(item.arguments)

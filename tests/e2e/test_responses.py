@@ -24,6 +24,7 @@ WEATHER: Any = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": False,
 }
+TIME_SERVER: Any = {"type": "mcp", "server_label": "time", "server_url": "https://time.example/mcp"}
 
 
 @pytest.fixture
@@ -134,6 +135,12 @@ async def test_a_call_of_the_callers_tool_and_its_result(up: Responding) -> None
         ({"model": MODEL, "input": "Hi", "conversation": f"conv_{'0' * 48}"}, 404, None, "not_found"),
         ({"model": MODEL, "input": [{"type": "item_reference", "id": "msg_x"}]}, 404, "input[0].id", "not_found"),
         ({"model": MODEL, "input": "Hi", "tools": [{"type": "function", "name": ""}]}, 400, "tools[0].name", None),
+        (
+            {"model": MODEL, "input": "Hi", "tools": [TIME_SERVER, TIME_SERVER]},
+            400,
+            "tools[1].server_label",
+            None,
+        ),
         ({"model": MODEL, "input": "Hi", "guardrails": ["gone"]}, None, "guardrails", None),
         ({"model": MODEL, "input": "Hi", "max_output_tokens": 1}, 400, "max_output_tokens", "invalid_value"),
     ],

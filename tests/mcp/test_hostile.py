@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -217,6 +218,30 @@ async def test_a_stream_that_pauses_is_resumed(scripted: Scripted) -> None:
     async with clients() as mcp:
         assert (await mcp.call_tool(at(scripted.url), "t", {}, deadline=soon())).text == "late"
     assert len(waiting) == 1
+
+
+async def test_a_resumed_stream_that_stays_open_is_closed_by_us(scripted: Scripted) -> None:
+    waiting: list[dict[str, Any]] = []
+    left = asyncio.Event()
+
+    @scripted.on("tools/call")
+    async def pause(request: dict[str, Any], asked: Asked, writer: Writer) -> None:
+        waiting.append(request)
+        writer.write(EVENTS + b"id: e1\nretry: 1\ndata:\n\n")
+        writer.close()
+
+    @scripted.on("GET")
+    async def resume(request: dict[str, Any], asked: Asked, writer: Writer) -> None:
+        writer.write(EVENTS + event(result(waiting[0], {"content": []}), "id: e2\n"))
+        while not writer.is_closing():
+            writer.write(b": still here\n\n")
+            await asyncio.sleep(0.01)
+        left.set()
+
+    async with clients() as mcp:
+        await mcp.call_tool(at(scripted.url), "t", {}, deadline=soon())
+        async with asyncio.timeout(10):
+            await left.wait()
 
 
 async def test_errors_do_not_repeat_our_credentials(scripted: Scripted) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from llama_stack.mcp.client import McpServer, StdioCommand
 from llama_stack.mcp.errors import McpHTTPError, McpTimeout, McpUnreachable
+from llama_stack.mcp.model import McpServer, StdioCommand
 from llama_stack.net.egress import EgressRefused
 from llama_stack_api.errors import Overloaded
 from tests.mcp.support import at, clients, soon, until

@@ -15,7 +15,7 @@ import pytest
 
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.limits import RunLimits, RunTimings
-from llama_stack.runs.model import NewRun, Outcome, RunStatus
+from llama_stack.runs.model import NewRun, Outcome, Run, RunStatus
 from llama_stack.storage.errors import StoreUnavailable
 from llama_stack.storage.sql.database import Database
 from llama_stack_api.errors import NotFound, Overloaded
@@ -82,6 +82,18 @@ async def log(engine: RunEngine, run_id: str) -> list[bytes]:
 def expected(events: int = 3) -> list[bytes]:
     names = [key.encode() for key, _ in STEPS for _ in range(events)] + [b"end"]
     return [b"%d %s" % (number, name) for number, name in enumerate(names)]
+
+
+async def test_a_run_is_executed_at_once_even_if_its_caller_leaves_before_it_is_stored(open_engine: Open) -> None:
+    engine, _ = await open_engine(claims=False)  # so that nobody takes it up later
+    starting = asyncio.create_task(engine.start(ALICE, NewRun("toy", b"{}")))
+    await asyncio.sleep(0)
+    starting.cancel()
+    runs: list[Run] = []
+    while not runs:
+        runs, _ = await engine.journal.list_runs(ALICE, "toy")
+    assert starting.cancelled()
+    assert (await engine.wait(ALICE, runs[0].id)).status is RunStatus.COMPLETED
 
 
 async def test_a_foreground_run_is_followed_to_its_end(open_engine: Open, effects: Path) -> None:

@@ -6,12 +6,14 @@ import asyncio
 from dataclasses import dataclass, replace
 
 import pytest
+import sqlalchemy as sa
 
 from llama_stack.runs.errors import Fenced, RunLimitExceeded
 from llama_stack.runs.journal import Commit, Journal
 from llama_stack.runs.limits import RunLimits
 from llama_stack.runs.model import Claim, Closing, NewRun, Outcome, Run, RunError, RunStatus, Step, StepStatus
 from llama_stack.storage.sql.database import Database
+from llama_stack.storage.sql.tables import RUN_DOCUMENTS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, Overloaded
 from llama_stack_api.principal import Principal
 
@@ -328,3 +330,39 @@ async def test_a_large_commit_is_several_rows(journal: Journal) -> None:
     for start in (3, 6, 19, 20, 1500, 3019):
         assert [number for number, _ in await log(journal, run, start)] == list(range(start, 3020))
     assert len(await journal.events(ALICE, run.id, 0)) < 20
+
+
+async def kept(database: Database, run: Run) -> list[str]:
+    """The documents of a run that are stored."""
+    of_run = RUN_DOCUMENTS.c.run == run.id
+    return sorted(name for (name,) in await database.read(sa.select(RUN_DOCUMENTS.c.name).where(of_run), {}))
+
+
+async def test_secrets_go_with_the_end_of_their_run(journal: Journal, database: Database, clock: Clock) -> None:
+    created = await journal.create(ALICE, NewRun("toy", b"do", secrets=b"sealed"))
+    (claim,) = await journal.claim(["toy"], "w1", lease_s=10)
+    assert (claim.payload, claim.secrets) == (b"do", b"sealed")
+    clock.now += 11  # the worker is gone, and another one takes over
+    (again,) = await journal.claim(["toy"], "w2", lease_s=10)
+    assert again.secrets == b"sealed"
+    with pytest.raises(Fenced):
+        await journal.commit(adding(claim.run, 0, outcome=Outcome(), erases=True))
+    assert await kept(database, created.run) == ["payload", "secrets"]
+    await journal.commit(adding(again.run, 0, b"end", outcome=Outcome(RunStatus.FAILED, b"why"), erases=True))
+    assert await kept(database, created.run) == ["payload", "result"]
+
+
+@pytest.mark.parametrize("held", [False, True])
+async def test_secrets_go_when_a_run_is_cancelled(journal: Journal, database: Database, held: bool) -> None:
+    holder = "w1" if held else None
+    for secrets in (b"sealed", b""):
+        run = (await journal.create(ALICE, NewRun("toy", b"do", secrets=secrets), holder=holder, lease_s=10)).run
+        assert (await journal.cancel(ALICE, run.id, goodbye)).status is RunStatus.CANCELLED
+        assert await kept(database, run) == ["payload", "result"]
+
+
+async def test_secrets_go_when_a_run_is_deleted(journal: Journal, database: Database) -> None:
+    run = (await journal.create(ALICE, NewRun("toy", b"do", secrets=b"sealed"), holder="w1", lease_s=10)).run
+    await journal.create(ALICE, NewRun("toy", b"child", parent=run.id))
+    await journal.retention.delete(ALICE, run.id)
+    assert await kept(database, run) == []

@@ -86,6 +86,19 @@ async def test_documents_are_there_with_the_end(journal: Journal) -> None:
     assert await journal.document(ALICE, cancelled.id, "turn") is None
 
 
+async def test_documents_are_found_by_how_ids_begin(journal: Journal) -> None:
+    """As in the order of bytes, whatever collation the database has."""
+    for own_id in ("toy_0aff", "toy_0af0", "toy_0ae0", "toy_0b00", "toyx_0aff", "to_0aff"):
+        run = (await journal.create(ALICE, NewRun("toy", b"", id=own_id))).run
+        await journal.commit(Commit(run.id, run.fence, 0, outcome=Outcome(documents={"turn": own_id.encode()})))
+    assert sorted(await journal.documents(ALICE, "toy_0af", "turn")) == [b"toy_0af0", b"toy_0aff"]
+    assert await journal.documents(ALICE, "toy_0af", "other") == []
+    for stranger in (BOB, OTHER_ALICE):
+        assert await journal.documents(stranger, "toy_0af", "turn") == []
+    await journal.retention.delete(ALICE, "toy_0aff")
+    assert await journal.documents(ALICE, "toy_0af", "turn") == [b"toy_0af0"]
+
+
 async def test_a_chain_is_read_from_its_root(journal: Journal) -> None:
     runs = await chain_of(journal, 4)
     branch = await ended(journal, runs[1].id, b"branch")

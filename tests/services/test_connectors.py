@@ -12,18 +12,15 @@ import pytest
 from pydantic import SecretStr
 
 from llama_stack.config.resources import ConnectorEntry
-from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.mcp.client import McpClients
 from llama_stack.net.egress import Egress, EgressPolicy
 from llama_stack.security.sealing import CredentialsLost, KeySealer
 from llama_stack.services.connectors import ConnectorLimits, ConnectorService
 from llama_stack.storage.sql.connectors import ConnectorStore, StoredConnector
 from llama_stack.storage.sql.database import Database
-from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack_api.connectors import Connector, RegisterConnectorRequest
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, PermissionDenied
 from llama_stack_api.principal import ANONYMOUS, Call, Principal
-from tests.support.databases import Postgres
 from tests.support.mcp_server import LoopbackMcp
 
 pytestmark = pytest.mark.anyio
@@ -60,19 +57,6 @@ class House:
             limits=ConnectorLimits(**limits),
             clock=self.clock,
         )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    config: SqlBackendConfig
-    if request.param == "sqlite":
-        config = SqlSqliteBackend(db_path=tmp_path / "sql.db")
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        config = postgres.sql_backend(postgres.create_database())
-    opened = await open_sql(config)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

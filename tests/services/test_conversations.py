@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from llama_stack.agent.entries import Entry, ModelCall
 from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.services.conversations import ConversationService
-from llama_stack.services.kept_items import kept_items
+from llama_stack.services.items import kept_items
 from llama_stack.storage.sql.conversations import ConversationStore, StoredItem
 from llama_stack.storage.sql.open import open_sql
 from llama_stack_api.openai.conversations import AddItemsRequest
@@ -315,3 +315,7 @@ def test_secrets_of_tools_are_not_kept() -> None:
     tool = {"type": "mcp", "server_label": "x", "server_url": "https://x"}
     sent = {"type": "additional_tools", "tools": [{**tool, "authorization": "sk-1", "headers": {"x-key": "sk-2"}}]}
     assert kept(sent)["tools"] == [tool]
+    secret = {"domain": "a.example", "name": "KEY", "value": "sk-3"}
+    network = {"type": "allowlist", "allowed_domains": ["a.example"], "domain_secrets": [secret]}
+    shell = {"type": "shell", "environment": {"type": "container_auto", "network_policy": network}}
+    assert "sk-3" not in json.dumps(kept({"type": "additional_tools", "tools": [shell]}))

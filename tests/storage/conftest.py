@@ -1,5 +1,5 @@
 """The databases that this suite runs on."""
 
-from tests.support.databases import postgres, postgres_database, redis
+from tests.support.databases import database, postgres, postgres_database, redis
 
-__all__ = ["postgres", "postgres_database", "redis"]
+__all__ = ["database", "postgres", "postgres_database", "redis"]

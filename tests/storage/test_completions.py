@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionStoreMessage
 
-from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.storage.sql.completions import CompletionStore, Order
 from llama_stack.storage.sql.database import Database
-from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, ProviderError
 from llama_stack_api.principal import Principal
-from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -34,19 +29,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    config: SqlBackendConfig
-    if request.param == "sqlite":
-        config = SqlSqliteBackend(db_path=tmp_path / "sql.db")
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        config = postgres.sql_backend(postgres.create_database())
-    opened = await open_sql(config)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,17 +12,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.config.stored import ConversationsConfig
 from llama_stack.storage.sql.conversations import ConversationStore, StoredItem, is_item_id
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row, Written
-from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack.storage.sql.sqlite import SqliteDatabase
 from llama_stack.storage.sql.tables import CONVERSATION_ITEMS, CONVERSATIONS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge
 from llama_stack_api.paging import Order
 from llama_stack_api.principal import Principal
-from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -30,19 +27,6 @@ ALICE = Principal(id="alice", tenant="acme")
 BOB = Principal(id="bob", tenant="acme")
 OTHER_ALICE = Principal(id="alice", tenant="umbrella")
 UNKNOWN = "conv_" + "0" * 48
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    config: SqlBackendConfig
-    if request.param == "sqlite":
-        config = SqlSqliteBackend(db_path=tmp_path / "sql.db")
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        config = postgres.sql_backend(postgres.create_database())
-    opened = await open_sql(config)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
@@ -111,6 +95,19 @@ async def test_items(store: ConversationStore, database: Database) -> None:
         with pytest.raises(NotFound, match="no item"):
             await store.delete_item(ALICE, conversation, missing)
     assert await counted(database, conversation) == (2, 14)
+
+
+async def test_items_are_found_in_whichever_conversation(store: ConversationStore) -> None:
+    first, second = (await store.create(ALICE, items=items("a", "b"))).id, (await store.create(ALICE)).id
+    await store.add_items(ALICE, second, items("b", *(f"n{number}" for number in range(150))))
+    found = await store.find_items(ALICE, ["a", "b", *(f"n{number}" for number in range(150)), "never"])
+    assert sorted(item.id for item in found) == sorted(["a", "b", "b", *(f"n{number}" for number in range(150))])
+    assert await store.find_items(ALICE, ["a"]) == items("a")
+    assert await store.find_items(ALICE, []) == []
+    for stranger in (BOB, OTHER_ALICE):
+        assert await store.find_items(stranger, ["a", "b"]) == []
+    await store.delete(ALICE, first)
+    assert await store.find_items(ALICE, ["a"]) == []
 
 
 async def test_pages(store: ConversationStore) -> None:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
 import pytest
 import sqlalchemy as sa
 
-from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.config.stored import PromptsConfig
 from llama_stack.storage.sql.database import Database
-from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 from llama_stack.storage.sql.prompts import PromptStore
 from llama_stack.storage.sql.tables import PROMPT_VERSIONS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound
 from llama_stack_api.principal import Principal
 from llama_stack_api.prompts import Prompt
-from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 
@@ -27,19 +23,6 @@ ALICE = Principal(id="alice", tenant="acme")
 BOB = Principal(id="bob", tenant="acme")
 OTHER_ALICE = Principal(id="alice", tenant="umbrella")
 UNKNOWN = "pmpt_" + "0" * 48
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
-    config: SqlBackendConfig
-    if request.param == "sqlite":
-        config = SqlSqliteBackend(db_path=tmp_path / "sql.db")
-    else:
-        postgres: Postgres = request.getfixturevalue("postgres")
-        config = postgres.sql_backend(postgres.create_database())
-    opened = await open_sql(config)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent as OpenAIEvent
 from pydantic import BaseModel, TypeAdapter
 
-from llama_stack.agent.entries import Entry, Item, new_id
+from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.turn import Turn
 from llama_stack_api.errors import ProviderStreamBroken
 from llama_stack_api.openai.chat import ChatCompletionRequest

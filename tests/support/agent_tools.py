@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from llama_stack.agent.entries import Entry, Event, Item, ModelCall
 from llama_stack.agent.ports import Violation
 from llama_stack.agent.tools.base import Bound, BoundTool, CallerTool, Listing, ToolContext, ToolResult
-from llama_stack.agent.turn import ServerSecrets
+from llama_stack.agent.turn import ServerSecrets, server_key
 from llama_stack_api.errors import LlamaStackError, NotFound
 from llama_stack_api.principal import Call
 
@@ -128,7 +128,9 @@ class Server:
         return [{"type": "response.mcp_list_tools.in_progress"}]
 
     async def run(self, item: Item, context: ToolContext) -> Entry:
-        self.of.secrets.append(context.secrets.get(self.label, ServerSecrets()).authorization)
+        self.of.secrets.append(
+            context.secrets.get(server_key({"server_label": self.label}), ServerSecrets()).authorization
+        )
         await self.of.together.wait()
         return Entry({**item, "tools": [{"name": f"{self.label}_tool", "input_schema": {"type": "object"}}]})
 

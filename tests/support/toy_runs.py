@@ -8,9 +8,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from llama_stack.runs.errors import StepFailed, StepInterrupted
+from llama_stack.runs.errors import StepInterrupted
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunStatus
+from llama_stack_api.errors import LlamaStackError
 
 STEPS = (("plan", True), ("charge", False), ("look", True), ("send", False), ("answer", True))
 """Key, and whether it may happen twice."""
@@ -55,7 +56,7 @@ class Toy:
                 self.paused.set()
                 await self.resume.wait()
             if asked.get("fail") == key:
-                raise StepFailed(f"{key} fails", code="toy_failure")
+                raise LlamaStackError(f"{key} fails", code="toy_failure")
             self._reached(f"after {key}")
             return f"did {key}".encode()
 

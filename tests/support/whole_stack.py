@@ -15,9 +15,10 @@ from tests.support.server import Running, running
 
 @asynccontextmanager
 async def whole_stack(
-    directory: Path, providers: list[dict[str, Any]], models: list[dict[str, Any]], **sections: Mapping[str, Any]
+    directory: Path, providers: list[dict[str, Any]], models: list[dict[str, Any]], /, **sections: Mapping[str, Any]
 ) -> AsyncIterator[Running]:
-    """`providers` of inference and registered `models`, as a run config has them. Every provider must open."""
+    """`providers` of inference and registered `models`, as a run config has them; `sections` are added to it,
+    or take the place of what it has. Every provider must open."""
     said = {
         "version": 2,
         "distro_name": "test",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -142,3 +143,13 @@ def test_a_choice_of_what_is_not_there_is_refused(tool_choice: Any) -> None:
 def test_a_hosted_tool_that_is_not_there_is_refused() -> None:
     with pytest.raises(InvalidRequest):
         choose({"type": "web_search"}, TOOLS[:1])
+
+
+def test_many_references_to_many_tools_cost_no_more_than_both() -> None:
+    many = 3000
+    named = [{"type": "function", "name": f"f{number}"} for number in range(many)]
+    tools = list(bound(*named).values())
+    began = time.process_time()
+    choice = chat_choice({"type": "allowed_tools", "mode": "auto", "tools": named[::-1]}, tools, first_round=True)
+    assert choice.offered == tuple(tools)
+    assert time.process_time() - began < 1.0, "all with all would be some seconds"

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llama_stack.agent.tools.base import CallerTool
-from llama_stack.agent.tools.functions import LEFT_OUT, FunctionTools, NamespaceTools, UnrunTools, model_name
+from llama_stack.agent.tools.functions import LEFT_OUT, FunctionTools, NamespaceTools, UnrunTools
+from llama_stack.agent.tools.names import model_name
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.openai.chat_tools import FunctionTool
 from llama_stack_api.openai.responses.tools import TOOL_TYPES

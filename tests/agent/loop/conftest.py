@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from llama_stack.agent.entries import new_id
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.kind import ResponseKind
+from llama_stack.agent.tools.base import ToolKind
 from llama_stack.agent.turn import Turn
 from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.runs.engine import RunEngine
@@ -63,9 +64,10 @@ async def respond(tmp_path: Path) -> AsyncIterator[Respond]:
             turn: Turn,
             script: Script | list[Say | Exception],
             *,
-            tools: Toolset | None = None,
+            tools: ToolKind | None = None,
             background: bool = False,
             run_id: str | None = None,
+            secrets: bytes = b"",
             **options: Any,
         ) -> Ended:
             model = ScriptedModel(script)
@@ -74,7 +76,7 @@ async def respond(tmp_path: Path) -> AsyncIterator[Respond]:
             engine = RunEngine(database, [kind], timings=RunTimings(poll_s=0.01, drain_s=0.1))
             await engine.open()
             exits.push_async_callback(engine.close)
-            new = NewRun("response", payload(turn), id=run_id or new_id("resp"), background=background)
+            new = NewRun("response", payload(turn), id=run_id or new_id("resp"), background=background, secrets=secrets)
             run = (await engine.start(ALICE, new)).run
             outcome = await engine.wait(ALICE, run.id)
             log = [event.data async for event in engine.journal.log(await engine.journal.get(ALICE, run.id))]

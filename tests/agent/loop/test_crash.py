@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from llama_stack.agent.entries import Entry, ModelCall, new_id
+from llama_stack.agent.entries import Entry, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.kind import ResponseKind
 from llama_stack.agent.tools.base import ToolContext
 from llama_stack.agent.turn import Turn

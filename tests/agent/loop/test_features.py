@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from llama_stack.agent.entries import Entry, Item, ModelCall, new_id
+from llama_stack.agent.entries import Entry, Item, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.seals import Seals, open_secrets, seal_secrets
 from llama_stack.agent.tools.base import ToolContext
 from llama_stack.agent.tools.errors import DefinitionChanged
-from llama_stack.agent.turn import Secrets, ServerSecrets, Turn
+from llama_stack.agent.turn import Secrets, ServerSecrets, Turn, server_key
 from llama_stack_api.errors import LlamaStackError, ProviderUnreachable
 from llama_stack_api.principal import Call, Principal
 from tests.agent.loop.conftest import Ended, Respond
@@ -242,6 +243,8 @@ async def test_the_context_is_compacted(respond: Respond) -> None:
     assert "SUMMARY" not in sealed
     assert Seals(sealer, ALICE).unseal("compaction", sealed) == "SUMMARY"
     assert Seals(sealer, Principal("bob")).unseal("compaction", sealed) is None
+    alike = Seals(sealer, Principal("b:c", tenant="a")).seal("compaction", "SUMMARY")
+    assert Seals(sealer, Principal("c", tenant="a:b")).unseal("compaction", alike) is None
     assert ended.model.asked[2]["messages"] == [
         {"role": "user", "content": "Summary of the conversation so far:\n\nSUMMARY"},
         {"role": "user", "content": "Look!"},
@@ -298,18 +301,18 @@ async def test_reasoning_is_summarised(respond: Respond) -> None:
 
 
 async def test_secrets_are_opened_for_the_run_alone(respond: Respond) -> None:
-    secrets = Secrets(servers={"a": ServerSecrets(authorization="token")})
+    secrets = Secrets(servers={server_key({"server_label": "a"}): ServerSecrets(authorization="token")})
     asked = turn("Hi", tools=[{"type": "mcp", "server_label": "a"}])
-    asked.secrets = seal_secrets(OpenSeal(), secrets, "resp_1")
-    assert open_secrets(OpenSeal(), asked, "resp_1") == secrets
+    sealed = seal_secrets(OpenSeal(), secrets, "resp_1")
+    assert open_secrets(OpenSeal(), sealed, "resp_1") == secrets
     with pytest.raises(LlamaStackError):
-        open_secrets(OpenSeal(), asked, "resp_2")
-    ended = await respond(asked, [], sealer=OpenSeal(b"other"))
+        open_secrets(OpenSeal(), sealed, "resp_2")
+    ended = await respond(asked, [], sealer=OpenSeal(b"other"), secrets=sealed)
     assert ended.response["status"] == "failed"
     assert ended.response["error"]["code"] == "credentials_lost"
-    ended = await respond(asked, [])
+    ended = await respond(asked, [], secrets=sealed)
     assert ended.response["error"]["code"] == "credentials_lost"
 
     listings = Listings(Toolset(), asyncio.Barrier(1))
-    await respond(asked, [text("hi")], sealer=OpenSeal(), tools=listings, run_id="resp_1")
+    await respond(asked, [text("hi")], sealer=OpenSeal(), tools=listings, run_id="resp_1", secrets=sealed)
     assert listings.secrets == ["token"]

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llama_stack.agent.entries import Entry, ModelCall, new_id
+from llama_stack.agent.entries import Entry, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.kind import ResponseKind
 from llama_stack.agent.response import response_json
 from llama_stack.agent.snapshot import snapshot
@@ -194,14 +195,14 @@ def test_settings_are_echoed() -> None:
     response = response_json(asked, "resp_1", status="queued")
     Response.model_validate(response)
     assert response["tools"] == [
-        {"type": "function", "name": "f", "parameters": None, "strict": False},
+        {"type": "function", "name": "f", "description": None, "parameters": None, "strict": False},
         {"type": "custom", "name": "c", "format": {"type": "text"}},
     ]
     assert response["text"] == {"format": {"type": "text"}, "verbosity": "low"}
     assert response["reasoning"] == {"effort": "high", "summary": None}
     assert response["conversation"] == {"id": "conv_1"}
     assert response["instructions"] == "Be brief."
-    assert "usage" not in response
+    assert response["usage"]["total_tokens"] == 0
     expected = {
         "metadata": {}, "temperature": 1.0, "top_p": 1.0, "tool_choice": "auto", "truncation": "disabled",
         "parallel_tool_calls": True, "store": True, "background": False, "service_tier": "auto", "error": None,

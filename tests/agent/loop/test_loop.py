@@ -12,6 +12,7 @@ import pytest
 
 from llama_stack.agent.entries import Entry, ModelCall
 from llama_stack.agent.tools.base import ToolContext
+from llama_stack.agent.tools.functions import FunctionTools
 from llama_stack.agent.turn import Turn
 from llama_stack_api.errors import ContextLengthExceeded, NotFound, ProviderUnreachable, RateLimited
 from llama_stack_api.principal import Principal
@@ -150,7 +151,7 @@ async def test_a_call_of_the_callers_ends_the_response(respond: Respond) -> None
     assert ended.output[0]["call_id"] == "call_u"
     assert ended.output[1]["output"] == "2"
     assert ended.response["status"] == "completed"
-    assert ended.response["tools"][0] == {**function, "strict": False}
+    assert ended.response["tools"][0] == {**function, "description": None, "strict": False}
     assert len(ended.model.asked) == 1
 
 
@@ -290,11 +291,31 @@ async def test_a_stream_that_breaks_is_tried_again(respond: Respond) -> None:
 async def test_no_call_is_done_before_the_answer_is(respond: Respond) -> None:
     function = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
     both = Tool("f", {"n": 1}, "call_1"), Tool("f", {"n": 2}, "call_2")
-    ended = await respond(turn("Go!", tools=[function]), [calls(*both, wire=Wire(cut_after=6)), calls(*both)])
+    ended = await respond(turn("Go!", tools=[function]), [calls(*both, wire=Wire(cut_after=7)), calls(*both)])
     done = [event["item"] for event in ended.events if event["type"] == "response.output_item.done"]
     assert [item["status"] for item in done] == ["incomplete", "incomplete", "completed", "completed"]
-    assert [item["arguments"] for item in done] == ['{"n": 1}', '{"n":', '{"n": 1}', '{"n": 2}']
+    assert [item["arguments"] for item in done] == ['{"n":', '{"n":', '{"n": 1}', '{"n": 2}']
     assert ended.output == done[2:]
+
+
+@pytest.mark.parametrize("cut_after", range(2, 12))
+async def test_no_call_that_was_cut_off_can_be_run(respond: Respond, cut_after: int) -> None:
+    """Clients are seen to run whatever call has ended, whether its end says `incomplete` or not."""
+    function = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
+    custom = {"type": "custom", "name": "free"}
+    tools = Tool("f", {"n": 1}, "c1"), Tool("free", {"input": "rm x"}, "c2"), Tool("f", {"n": 2}, "c3")
+    said = Say("So:", tools=tools)
+    script = [replace(said, wire=Wire(cut_after=cut_after)), said]
+    ended = await respond(turn("Go!", tools=[function, custom]), script, tools=FunctionTools())
+    done = [event["item"] for event in ended.events if event["type"] == "response.output_item.done"]
+    cut = [item for item in done if item["status"] == "incomplete"]
+    assert cut == done[: len(done) - 4]
+    assert {item["type"] for item in cut} <= {"message", "function_call"}
+    for item in cut[1:]:
+        assert 0 < len(item["arguments"]) < len('{"n": 1}')
+    assert [item.get("arguments") or item.get("input") for item in ended.output[1:]] == ['{"n": 1}', "rm x", '{"n": 2}']
+    added = [event["item"]["id"] for event in ended.events if event["type"] == "response.output_item.added"]
+    assert added == [item["id"] for item in (*cut, *ended.output)], "items begin in the order of the output"
 
 
 async def test_finished_thoughts_of_a_broken_answer_stay(respond: Respond) -> None:

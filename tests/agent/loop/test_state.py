@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_stack.agent.chat.messages import chat_messages
+from llama_stack.agent.context import is_instruction, newest_user_turn, tokens_of, without_oldest
 from llama_stack.agent.effects import Ask, Changed, Compact, Finish, ListTools, Ran, RunTools
 from llama_stack.agent.entries import Entry, Item, ModelCall
-from llama_stack.agent.limits import AgentLimits
 from llama_stack.agent.state import Settings, State, only_first
 from llama_stack.agent.tools.base import Bound
 from llama_stack.agent.tools.tool_search import ToolSearchTools
-from llama_stack.agent.truncation import is_instruction, newest_user_turn, tokens_of, without_oldest
 from llama_stack.agent.turn import Generated, ServerCall, Usage
+from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.model import RunError, RunStatus
 from tests.support.agent import user
 from tests.support.agent_tools import Toolset
@@ -221,7 +221,9 @@ def test_a_trigger_asks_for_a_compaction_alone() -> None:
 
 def test_settings_of_a_request() -> None:
     limits = AgentLimits(rounds=7, rounds_max=20, tool_calls_max=9)
-    assert Settings.of({}, limits) == Settings(rounds_max=7, tool_calls_max=9)
+    ours = "server.responses.tool_calls_max"
+    assert Settings.of({}, limits) == Settings(rounds_max=7, tool_calls_max=9, tool_calls_of=ours)
+    assert Settings.of({"max_tool_calls": 10}, limits) == Settings.of({}, limits)
     request = {
         "max_infer_iters": 50, "max_tool_calls": 3, "max_output_tokens": 99, "parallel_tool_calls": False,
         "truncation": "auto", "context_management": [{"type": "compaction", "compact_threshold": 5000}],

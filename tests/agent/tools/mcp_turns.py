@@ -10,11 +10,12 @@ from typing import Any
 import msgspec
 from openai.types.responses import response_output_item
 
-from llama_stack.agent.entries import Entry, Event, Item, ModelCall, new_id
+from llama_stack.agent.entries import Entry, Event, Item, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.tools.base import BoundTool, ToolContext
 from llama_stack.agent.tools.mcp import McpTools
-from llama_stack.agent.turn import ServerSecrets
-from llama_stack.mcp.client import McpServer
+from llama_stack.agent.turn import ServerSecrets, server_key
+from llama_stack.mcp.model import McpServer
 from llama_stack_api.errors import LlamaStackError, NotFound
 from llama_stack_api.openai.responses.items import MCPCall, MCPListTools
 from llama_stack_api.principal import Call, Principal
@@ -68,7 +69,7 @@ class McpTurn:
 
     def context(self, approved_pin: str | None = None, timeout_s: float = 20.0) -> ToolContext:
         deadline = asyncio.get_running_loop().time() + timeout_s
-        secrets = {self.tool["server_label"]: self.secrets} if self.secrets else {}
+        secrets = {server_key(self.tool): self.secrets} if self.secrets else {}
         return ToolContext(Call(principal=ANN, deadline=deadline), secrets=secrets, approved_pin=approved_pin)
 
     def named(self, name: str) -> BoundTool:

@@ -11,8 +11,8 @@ import pytest
 from openai.types.responses import ResponseFileSearchToolCall
 from pydantic import TypeAdapter
 
-from llama_stack.agent.citations import cited
-from llama_stack.agent.entries import Item, ModelCall, Source, new_id
+from llama_stack.agent.entries import Item, ModelCall, Source
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.tools.base import Bound, ServerTool, ToolContext, ToolKind, ToolResult
 from llama_stack.agent.tools.file_search import FileHit, FileSearchKind, Prompts
 from llama_stack.agent.tools.ranking import rank
@@ -21,6 +21,7 @@ from llama_stack_api.errors import InvalidRequest, LlamaStackError, NotFound
 from llama_stack_api.openai.responses.events import KnownEvent
 from llama_stack_api.openai.responses.items import OutputItem
 from llama_stack_api.principal import Call, Principal
+from tests.support.citations import cited
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,8 @@ from llama_stack.agent.tools.errors import DefinitionChanged
 from llama_stack.agent.tools.mcp import McpTools
 from llama_stack.agent.tools.mcp_items import ResultLimits
 from llama_stack.agent.turn import ServerSecrets
-from llama_stack.mcp.client import McpClients, McpServer
+from llama_stack.mcp.client import McpClients
+from llama_stack.mcp.model import McpServer
 from llama_stack.net.egress import Egress, EgressPolicy
 from llama_stack.runs.errors import StepInterrupted
 from tests.agent.tools.mcp_turns import Known, McpTurn, stored

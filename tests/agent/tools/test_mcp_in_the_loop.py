@@ -105,6 +105,22 @@ async def test_list_call_answer(respond: Respond, kinds: Kinds, server: Loopback
     assert offered(again.model.asked[0]) == ["add", "fails"]
 
 
+async def test_failures_are_counted_as_such(respond: Respond, kinds: Kinds, server: LoopbackMcp) -> None:
+    asked = turn("Add.", tools=[at(server, allowed_tools=["add", "fails"])])
+    wrong = calls(Tool("add", {"a": 1, "b": 2}), Tool("fails", {"why": "broken"}), Tool("add", {"a": "no number"}))
+    counted: list[tuple[str, str]] = []
+
+    class Counting:
+        def tool_done(self, kind: str, outcome: str, duration_s: float) -> None:
+            counted.append((kind, outcome))
+
+        def response_done(self, status: str, rounds: int) -> None: ...
+
+    await respond(asked, [wrong, text("3")], tools=kinds, metrics=Counting())
+    failed = ("mcp", "mcp_tool_execution_error")
+    assert sorted(counted) == [failed, failed, ("mcp", "ok")]
+
+
 async def test_an_approval(respond: Respond, kinds: Kinds, server: LoopbackMcp) -> None:
     tools = [at(server, allowed_tools=["echo"], require_approval="always")]
     first = await respond(turn("Say hi.", tools=tools), [calls(Tool("echo", {"text": "hi"}))], tools=kinds)

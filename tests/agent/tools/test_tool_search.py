@@ -162,7 +162,7 @@ async def test_arguments_that_say_nothing_fail_visibly(arguments: str) -> None:
         await runner.run(call, opened, ToolContext(Call(), deferred=CATALOGUE))
     failed = runner.failed(call, opened, failure.value).entry
     assert failed.item["status"] == "incomplete"
-    assert 'a JSON object with a "query"' in str(failed.shown)
+    assert 'a JSON object with a text "query"' in str(failed.shown)
 
 
 async def test_a_large_catalogue_and_a_large_limit() -> None:

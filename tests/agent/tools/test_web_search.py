@@ -11,8 +11,9 @@ import pytest
 from openai.types.responses import ResponseFunctionWebSearch, ResponseOutputItemDoneEvent
 from pydantic import SecretStr, TypeAdapter
 
-from llama_stack.agent.citations import cited, mark_of
-from llama_stack.agent.entries import Entry, Item, ModelCall, new_id
+from llama_stack.agent.citations import mark_of
+from llama_stack.agent.entries import Entry, Item, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.tools.base import Bound, BoundTool, ServerTool, ToolContext, ToolKind, ToolResult
 from llama_stack.agent.tools.web_search import WebSearchKind
 from llama_stack.config.model import ProviderEntry
@@ -22,10 +23,11 @@ from llama_stack.routing.opening import ProviderOpener
 from llama_stack.routing.tool_groups import WebSearchRouter, search_providers
 from llama_stack.runs.errors import StepInterrupted
 from llama_stack.storage.kv.memory import MemoryKV
-from llama_stack_api.errors import InvalidRequest, LlamaStackError
+from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.openai.responses.events import KnownEvent
 from llama_stack_api.openai.responses.items import OutputItem
 from llama_stack_api.principal import Call
+from tests.support.citations import cited
 from tests.support.search_engines import KEY, PAGES, TAVILY, Page
 from tests.support.upstream import Upstream
 
@@ -209,8 +211,8 @@ def test_without_access_to_the_web_it_is_not_offered() -> None:
     assert nobody.bind(tool, []) == Bound()
 
 
-def test_without_a_provider_the_request_says_what_to_configure() -> None:
+def test_without_a_provider_it_is_not_offered_and_the_request_is_not_refused() -> None:
+    """Coding agents send the tool whether anybody asked for it or not."""
     nobody = WebSearchKind(WebSearchRouter([]))
-    with pytest.raises(InvalidRequest, match=r"providers\.tool_runtime") as refused:
-        nobody.check(TOOL)
-    assert refused.value.param == "type"
+    nobody.check(TOOL)
+    assert nobody.bind(TOOL, []) == Bound()

@@ -8,10 +8,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from llama_stack.agent.tools.errors import DefinitionChanged
+from llama_stack.mcp.errors import McpHTTPError
+from llama_stack.runs.errors import StepInterrupted
 from llama_stack.runs.model import Event, RunError
 from llama_stack.services.responses.events import KEEP_ALIVE, blocks_of, type_of
 from llama_stack.services.responses.failures import failure_of
 from llama_stack.services.responses.token_estimate import estimate_tokens
+from llama_stack_api.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    LlamaStackError,
+    ModelNotFound,
+    NotImplementedByProvider,
+    ProviderError,
+    ProviderTimeout,
+    RateLimited,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -44,25 +57,33 @@ async def test_batches_become_blocks_and_silence_a_comment() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("error", "kind"),
     [
-        ("rate_limit_exceeded", 429),
-        ("context_length_exceeded", 400),
-        ("invalid_image_url", 400),
-        ("unsupported_value", 400),
-        ("model_not_found", 404),
-        ("upstream_unreachable", 502),
-        ("upstream_timeout", 504),
-        ("overloaded", 503),
-        ("not_implemented", 501),
-        ("server_error", 500),
-        ("whatever_an_upstream_says", 500),
+        (RateLimited("It broke."), RateLimited),
+        (ContextLengthExceeded("It broke."), ContextLengthExceeded),
+        (InvalidRequest("It broke.", code="invalid_image_url", param="input"), InvalidRequest),
+        (InvalidRequest("It broke.", code="whatever_an_upstream_says"), InvalidRequest),
+        (ModelNotFound("It broke.", param="model"), ModelNotFound),
+        (ProviderError("It broke."), ProviderError),
+        (ProviderTimeout("It broke."), ProviderTimeout),
+        (NotImplementedByProvider("It broke."), NotImplementedByProvider),
+        (LlamaStackError("It broke."), LlamaStackError),
     ],
 )
-def test_a_failure_without_output_is_the_error_of_its_code(code: str, status: int) -> None:
-    failure = failure_of({"status": "failed", "output": []}, RunError(code, "It broke."))
+def test_a_failure_without_output_is_the_error_that_it_was(error: LlamaStackError, kind: type[LlamaStackError]) -> None:
+    journalled = msgspec.json.decode(msgspec.json.encode(RunError.of(error)), type=RunError)
+    failure = failure_of({"status": "failed", "output": []}, journalled)
     assert failure is not None
-    assert (failure.status, failure.code, failure.message) == (status, code, "It broke.")
+    assert type(failure) is kind
+    assert (failure.status, failure.code, failure.param) == (error.status, error.code, error.param)
+    assert failure.message == "It broke."
+
+
+def test_errors_that_are_made_otherwise_keep_status_and_code() -> None:
+    for error in (DefinitionChanged("now", "digest"), McpHTTPError("It broke.", 418), StepInterrupted("tool:1")):
+        failure = failure_of({"status": "failed", "output": []}, RunError.of(error))
+        assert failure is not None
+        assert (failure.status, failure.code, failure.message) == (error.status, error.code, error.message)
 
 
 def test_a_failure_with_output_is_shown() -> None:

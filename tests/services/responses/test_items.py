@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from llama_stack.agent.entries import Entry
-from llama_stack.services.responses.items import items_of, resolved
+from llama_stack.agent.entries import Entry, Item
+from llama_stack.services.items import items_of
+from llama_stack.services.responses.references import resolved
 from llama_stack_api.errors import NotFound
+from llama_stack_api.openai.responses.request import ResponseRequest
 from llama_stack_api.principal import ANONYMOUS, Principal
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +29,10 @@ class Stored:
         return {"msg_stored": STORED} if "msg_stored" in ids else {}
 
 
+def items(*sent: Item) -> list[Item]:
+    return items_of(ResponseRequest.model_validate({"model": "m", "input": list(sent)}).input)
+
+
 def test_text_is_one_message_of_the_user() -> None:
     (item,) = items_of("Hello")
     assert item.pop("id").startswith("msg_")
@@ -39,12 +45,10 @@ def test_text_is_one_message_of_the_user() -> None:
 
 
 def test_messages_get_their_parts_and_keep_what_they_say_of_themselves() -> None:
-    said = items_of(
-        [
-            {"role": "developer", "content": "Be brief."},
-            {"role": "assistant", "content": "Yes.", "id": "msg_mine", "status": "incomplete", "phase": "commentary"},
-            {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]},
-        ]
+    said = items(
+        {"role": "developer", "content": "Be brief."},
+        {"role": "assistant", "content": "Yes.", "id": "msg_mine", "status": "incomplete", "phase": "commentary"},
+        {"type": "message", "role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]},
     )
     assert said[0]["content"] == [{"type": "input_text", "text": "Be brief."}]
     assert said[1]["content"] == [{"type": "output_text", "text": "Yes.", "annotations": [], "logprobs": []}]
@@ -54,14 +58,14 @@ def test_messages_get_their_parts_and_keep_what_they_say_of_themselves() -> None
 
 def test_other_items_stay_as_they_are() -> None:
     weird = {"type": "hologram", "id": "h1", "beam": [1, 2]}
-    (kept, call) = items_of([weird, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}])
+    (kept, call) = items(weird, {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"})
     assert kept == weird
     assert call["status"] == "completed"
     assert call["id"].startswith("fc_")
 
 
 def test_ids_are_distinct_and_such_as_can_be_kept() -> None:
-    said = items_of([{"role": "user", "content": "a", "id": each} for each in ("one", "one", "né", "x" * 300, None)])
+    said = items(*({"role": "user", "content": "a", "id": each} for each in ("one", "one", "né", "x" * 300, None)))
     ids = [item["id"] for item in said]
     assert ids[0] == "one"
     assert len(set(ids)) == 5
@@ -71,17 +75,17 @@ def test_ids_are_distinct_and_such_as_can_be_kept() -> None:
 async def test_references_are_replaced_and_nothing_is_said_twice() -> None:
     stored = Stored()
     before = [Entry({"type": "message", "id": "msg_before"})]
-    items = items_of(
-        [{"id": "msg_before"}, {"type": "item_reference", "id": "msg_stored"}, {"role": "user", "content": "Go"}]
+    given = items(
+        {"id": "msg_before"}, {"type": "item_reference", "id": "msg_stored"}, {"role": "user", "content": "Go"}
     )
-    entries = await resolved(items, before, stored, ANONYMOUS)
+    entries = await resolved(given, before, stored, ANONYMOUS)
     assert entries[0] is STORED
     assert [entry.item["type"] for entry in entries] == ["message", "message"]
     assert stored.asked == ["msg_stored"]
 
 
 async def test_a_reference_to_nothing_is_not_found_by_its_place() -> None:
-    items = items_of([{"role": "user", "content": "Go"}, {"type": "item_reference", "id": "rs_gone"}])
+    given = items({"role": "user", "content": "Go"}, {"type": "item_reference", "id": "rs_gone"})
     with pytest.raises(NotFound, match="rs_gone") as raised:
-        await resolved(items, [], Stored(), ANONYMOUS)
+        await resolved(given, [], Stored(), ANONYMOUS)
     assert raised.value.param == "input[1].id"

@@ -39,7 +39,7 @@ def test_limits_are_documented_with_their_defaults(section: BaseModel) -> None:
         assert convert(ROWS[name].strip()) == default, name
 
 
-@pytest.mark.parametrize("name", ["responses", "egress", "conversations", "prompts"])
+@pytest.mark.parametrize("name", ["responses", "egress", "conversations", "prompts", "websocket"])
 def test_the_tables_of_the_server_are_documented_with_their_defaults(name: str) -> None:
     table = next(block for block in TEXT.split("\n\n") if block.startswith(f"| `server.{name}` |"))
     assert {key: convert(value.strip()) for key, value in _rows(table).items() if not key.startswith("server.")} == {

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from llama_stack.config.redact import REDACTED, names_secret, redact
+from llama_stack.config.server import ServerConfig
 
 
 class Sample(BaseModel):
@@ -76,6 +77,13 @@ def test_secrets_are_found_wherever_they_stand() -> None:
     assert shown["google"] == f"https://host/v1beta?key={REDACTED}&alt=sse"
     assert shown["model"] == {"name": "n", "pin": REDACTED, "empty": None}
     assert shown["token"] == REDACTED
+
+
+def test_where_secrets_are_kept_is_none() -> None:
+    config = ServerConfig.model_validate({"secrets": {"key_file": "/etc/keys", "keys": ["A" * 43 + "="]}})
+    assert redact(config)["secrets"] == {"key": None, "keys": [REDACTED], "key_file": "/etc/keys"}
+    shown = redact({"credentials": {"path": "/etc/c", "id": "s3cret"}})
+    assert shown == {"credentials": {"path": "/etc/c", "id": REDACTED}}
 
 
 def test_what_is_empty_or_a_switch_stays_visible() -> None:

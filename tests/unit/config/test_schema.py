@@ -50,3 +50,11 @@ def test_the_schema_knows_the_sections(section: dict[str, Any], fits: bool) -> N
 def test_one_of_both_names_is_needed() -> None:
     assert _errors({"image_name": "x", "providers": {}}) == []
     assert _errors({"providers": {}}) != []
+
+
+def test_fields_are_described_by_the_words_below_them() -> None:
+    schema = run_config_schema()
+    limits = schema["$defs"]["LimitsConfig"]["properties"]
+    assert limits["body_bytes_max"]["description"]
+    described = [each for section in schema["$defs"].values() for each in section.get("properties", {}).values()]
+    assert sum("description" in each for each in described) > 100

@@ -179,3 +179,10 @@ async def test_the_document_has_all_routes(tmp_path: Path) -> None:
         f"{PATH}/{{connector_id}}/tools/{{tool_name}}": ["get"],
     }
     assert "authorization" in str(paths[f"{PATH}/{{connector_id}}/tools"]["get"]["parameters"])
+
+
+async def test_a_token_that_no_header_can_carry_is_the_callers_mistake(tmp_path: Path, mcp: LoopbackMcp) -> None:
+    async with serving(tmp_path, {"connector_id": "tools", "url": mcp.url}) as http:
+        for path in (f"{PATH}/tools", f"{PATH}/tools/tools", f"{PATH}/tools/tools/echo"):
+            refused = await http.get(path, params={"authorization": "two\r\nlines"})
+            assert (refused.status_code, refused.json()["error"]["param"]) == (400, "authorization")

@@ -81,6 +81,30 @@ async def test_a_websocket_wants_a_key_too(tmp_path: Path, with_key: bool) -> No
     assert (close["type"], close["code"]) == ("websocket.close", 1008 if with_key else 3000)
 
 
+async def test_no_path_opens_a_websocket_without_a_key(tmp_path: Path) -> None:
+    authenticator, key = keyed()
+    async with edge(tmp_path, authenticator=authenticator) as (server, _):
+        paths = {path for _, path in await every_route(server)} | {"/nowhere", "/v1/responses/"}
+        assert "/v1/responses" in paths
+        told: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        for path in sorted(paths):
+            for given in ({}, {b"authorization": b"Bearer sk-ls-guessed"}, {b"x-api-key": b""}):
+                scope = {"type": "websocket", "path": path, "headers": list(given.items())}
+                await server.edge(scope, receive, send)
+                assert (told[-1]["type"], told[-1]["code"]) == ("websocket.close", 3000), path
+        for path in sorted(paths - {"/v1/responses"}):
+            known = [(b"authorization", f"Bearer {key}".encode())]
+            await server.edge({"type": "websocket", "path": path, "headers": known}, receive, send)
+            assert (told[-1]["type"], told[-1]["code"]) == ("websocket.close", 1008), path
+
+
 async def test_an_upgrade_request_without_a_key(tmp_path: Path) -> None:
     authenticator, _ = keyed()
     async with edge(tmp_path, authenticator=authenticator) as (server, _):

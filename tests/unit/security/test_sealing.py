@@ -88,6 +88,11 @@ def test_without_a_key_one_is_made_when_it_is_needed(tmp_path: Path) -> None:
     assert sealer_for(SecretsConfig(key_file=path), tmp_path).open(sealed, b"place") == b"secret"
 
 
+def test_a_process_opens_what_another_has_sealed_since_under_a_new_key(tmp_path: Path) -> None:
+    early, sealing = sealer_for(SecretsConfig(), tmp_path), sealer_for(SecretsConfig(), tmp_path)
+    assert early.open(sealing.seal(b"secret", b"place"), b"place") == b"secret"
+
+
 def test_processes_that_start_together_get_the_same_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: make_key_file(tmp_path / "keys"), range(32)))

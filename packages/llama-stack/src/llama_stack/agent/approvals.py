@@ -24,9 +24,9 @@ class Approved:
     def is_of(self, tool: BoundTool) -> bool:
         return tool.label == self.label and (tool.bare_name or tool.name) == self.name
 
-    def item_id(self, kind: str) -> str:
-        """Of the item that comes of it."""
-        return derived_id(kind, self.request_id, self.response_id)
+    def item_id(self, kind: str, run_id: str) -> str:
+        """Of the item that comes of it in the response `run_id`."""
+        return derived_id(kind, run_id, self.request_id, self.response_id)
 
 
 def approved(before: Sequence[Entry], input: Sequence[Entry]) -> Iterator[Approved]:

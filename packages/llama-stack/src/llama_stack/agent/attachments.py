@@ -19,11 +19,11 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import msgspec
 
 from llama_stack.agent.entries import Entry
+from llama_stack.config.responses import AttachmentLimits, setting
 from llama_stack.net.egress import REPLY_TOO_LARGE, Egress, EgressRefused
 from llama_stack_api.errors import InvalidRequest, NotFound, ProviderError
 from llama_stack_api.principal import Call, Principal
 
-_MIB = 1024 * 1024
 _PDF: Final = "application/pdf"
 
 Part: TypeAlias = dict[str, Any]
@@ -46,16 +46,6 @@ class FilePort(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class AttachmentLimits:
-    image_bytes_max: int = 20 * _MIB
-    file_bytes_max: int = 32 * _MIB
-    total_bytes_max: int = 64 * _MIB
-    """Of all images and files of one turn together."""
-    count_max: int = 200
-    parallel: int = 8
-
-
 class FetchedAttachments:
     """`agent.ports.Attachments`. Without `files` every file id is unknown."""
 
@@ -71,13 +61,13 @@ class FetchedAttachments:
         if not wanted:
             return list(entries)
         if len(wanted) > self._limits.count_max:
-            raise _invalid("invalid_prompt", f"The input has more than {self._limits.count_max} images and files.")
+            raise self._beyond("count_max", "The input has too many images and files")
         found = dict(zip(wanted, await self._all(list(wanted), call), strict=True))
         return [_with_parts(entry, found) for entry in entries]
 
     async def _all(self, references: Sequence[Reference], call: Call) -> list[Part]:
         """Each once, some at a time; the first failure stops the rest."""
-        free = asyncio.Semaphore(self._limits.parallel)
+        free = asyncio.Semaphore(self._limits.parallel_max)
         total = 0
 
         async def one(reference: Reference) -> Part:
@@ -88,8 +78,7 @@ class FetchedAttachments:
                 part, size = await load(field, value, call)
                 total += size
                 if total > self._limits.total_bytes_max:
-                    most = self._limits.total_bytes_max
-                    raise _invalid("invalid_prompt", f"The images and files are larger than {most} bytes together.")
+                    raise self._beyond("total_bytes_max", "The images and files are too large together", "bytes")
                 return part
 
         tasks = [asyncio.create_task(one(reference)) for reference in references]
@@ -142,7 +131,7 @@ class FetchedAttachments:
         else:
             content = await self._downloaded_file(value, call)
         if len(content.body) > self._limits.file_bytes_max:
-            raise _invalid("invalid_prompt", f"A file of the input is larger than {self._limits.file_bytes_max} bytes.")
+            raise self._beyond("file_bytes_max", "A file of the input is too large", "bytes")
         return _file_part(content), len(content.body)
 
     async def _downloaded_file(self, url: str, call: Call) -> FileContent:
@@ -161,9 +150,11 @@ class FetchedAttachments:
         raise _invalid(code, f"The input names the file '{file_id}', which does not exist.")
 
     def _image_too_large(self) -> InvalidRequest:
-        return _invalid(
-            "image_too_large", f"An image of the input is larger than {self._limits.image_bytes_max} bytes."
-        )
+        return self._beyond("image_bytes_max", "An image of the input is too large", "bytes", code="image_too_large")
+
+    def _beyond(self, name: str, what: str, unit: str = "", *, code: str = "invalid_prompt") -> InvalidRequest:
+        limit = f"{getattr(self._limits, name)} {unit}".rstrip()
+        return _invalid(code, f"{what}: the limit is {limit}; {setting(f'attachments.{name}')} raises it.")
 
 
 def _parts(entry: Entry) -> Iterator[Part]:

@@ -141,14 +141,6 @@ class Citations:
                 yield match.start(), _url_citation(source, source.url, match.start(), end)
 
 
-def cited(text: str, sources: Sequence[Source], *, numbered: bool = False) -> tuple[str, list[Item]]:
-    """The text as it is shown, and its annotations."""
-    citations = Citations(sources, numbered=numbered)
-    shown = citations.feed(text)
-    rest, annotations = citations.finish()
-    return shown + rest, annotations
-
-
 def mark_of(source: Source) -> str:
     """A short mark (`k4417`) by which a model may cite the source, the same wherever it is listed."""
     digest = hashlib.blake2b((source.url or source.file_id or source.title).encode(), digest_size=8).digest()

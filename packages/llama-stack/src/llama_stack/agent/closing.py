@@ -10,7 +10,7 @@ import msgspec
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.fold import Fold, cut_off
 from llama_stack.agent.include import visible
-from llama_stack.agent.limits import AgentMetrics
+from llama_stack.agent.ports import AgentMetrics
 from llama_stack.agent.record import Record
 from llama_stack.agent.response import ResponseJson
 from llama_stack.agent.turn import TURN, Turn

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any, Final
 
 from llama_stack.agent.chat.assembler import Assembler
 from llama_stack.agent.chat.messages import chat_messages
-from llama_stack.agent.entries import Entry, Item, new_id
+from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.ports import Model
+from llama_stack.agent.seals import Seals
 from llama_stack.agent.turn import Usage
 from llama_stack_api.errors import ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
-
-SUMMARY_TOKENS_MAX: Final = 2048
 
 COMPACT: Final = (
     "The conversation above has become too long and will be replaced by your summary, which is all that you will know "
@@ -41,21 +41,19 @@ async def compact(
     *,
     instructions: str | list[Item] | None = None,
     call: Call,
-    seal: Callable[[str, str], str],
-    unseal: Callable[[str, str], str | None],
+    seals: Seals,
+    tokens_max: int,
     item_id: str | None = None,
-    tokens_max: int = SUMMARY_TOKENS_MAX,
 ) -> tuple[Entry, Usage | None]:
-    """A `compaction` item that stands for `entries`, by the model `name`. `seal` and `unseal` take the kind of what is
-    sealed (`compaction`, `reasoning`) and the text. Raises what the model's provider raises."""
-    messages = chat_messages(entries, instructions=instructions, unseal=unseal)
+    """A `compaction` item that stands for `entries`, by the model `name`. Raises what the model's provider raises."""
+    messages = chat_messages(entries, instructions=instructions, unseal=seals.unseal)
     text, usage = await say(model, name, [*messages, {"role": "user", "content": COMPACT}], call, tokens_max=tokens_max)
     if not text:
         raise ProviderError("the model gave no summary of the conversation")
     item = {
         "id": item_id or new_id("compaction"),
         "type": "compaction",
-        "encrypted_content": seal("compaction", text),
+        "encrypted_content": seals.seal("compaction", text),
     }
     return Entry(item), usage
 

@@ -6,12 +6,10 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
-from llama_stack.agent.entries import Event, Item
-from llama_stack.agent.fold import Fold, cut_off
+from llama_stack.agent.entries import ITEM_ADDED, ITEM_DONE, Event, Item
+from llama_stack.agent.fold import Fold, call_ids_of, cut_off
 from llama_stack.agent.include import visible
 from llama_stack.runs.handle import RunHandle
-
-ITEM_EVENTS = frozenset({"response.output_item.added", "response.output_item.done"})
 
 
 class Emitter:
@@ -22,6 +20,7 @@ class Emitter:
     """
 
     def __init__(self, run: RunHandle, include: Collection[str], fold: Fold) -> None:
+        self.response_id = run.run.id
         self._run = run
         self._include = include
         self._fold = fold
@@ -55,13 +54,13 @@ class Emitter:
         """`item` as it begins, with the events that follow, which lack its id. Not again if it is there."""
         if not self.is_open(item["id"]):
             of_item = ({**event, "item_id": item["id"]} for event in announced)
-            self.send([{"type": "response.output_item.added", "item": item}, *of_item])
+            self.send([{"type": ITEM_ADDED, "item": item}, *of_item])
 
     def close(self, item: Item, concluded: Iterable[Event] = ()) -> None:
         """`item` as it ends, with the events before that. Not again if it is done."""
         if not self.is_done(item["id"]):
             of_item = ({**event, "item_id": item["id"]} for event in concluded)
-            self.send([*of_item, {"type": "response.output_item.done", "item": item}])
+            self.send([*of_item, {"type": ITEM_DONE, "item": item}])
 
     def whole(self, item: Item) -> None:
         """An item that is there at once."""
@@ -75,11 +74,11 @@ class Emitter:
                 self.send([cut_off(item)])
 
     def _numbered(self, event: Event) -> Event:
-        if event["type"] in ITEM_EVENTS:
+        if event["type"] in (ITEM_ADDED, ITEM_DONE):
             item = event["item"]
-            if event["type"] == "response.output_item.added":
+            if event["type"] == ITEM_ADDED:
                 self._places[item["id"]] = self._next_place
-                self._call_ids.add(item.get("call_id"))
+                self._call_ids |= call_ids_of(item)
                 self._next_place += 1
             else:
                 self._done.add(item["id"])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -15,23 +13,9 @@ Item: TypeAlias = dict[str, Any]
 Event: TypeAlias = dict[str, Any]
 """A streaming event as JSON, in the shape of `llama_stack_api.openai.responses.events`."""
 
-PREFIXES: Mapping[str, str] = {
-    "message": "msg",
-    "reasoning": "rs",
-    "compaction": "cmp",
-    "function_call": "fc",
-    "function_call_output": "fco",
-    "custom_tool_call": "ctc",
-    "custom_tool_call_output": "cto",
-    "mcp_list_tools": "mcpl",
-    "mcp_call": "mcp",
-    "mcp_approval_request": "mcpr",
-    "mcp_approval_response": "mcpa",
-    "web_search_call": "ws",
-    "file_search_call": "fs",
-    "tool_search_call": "tsc",
-    "tool_search_output": "tso",
-}
+ITEM_ADDED: Final = "response.output_item.added"
+ITEM_DONE: Final = "response.output_item.done"
+"""The types of the events with which an item begins and ends."""
 
 
 class ModelCall(msgspec.Struct, frozen=True):
@@ -67,8 +51,3 @@ class Entry(msgspec.Struct, omit_defaults=True):
     sources: list[Source] = []
     pin: str | None = None
     together: bool = False
-
-
-def new_id(kind: str) -> str:
-    """An unguessable id for an item of type `kind`, or with the prefix `kind`."""
-    return f"{PREFIXES.get(kind, kind)}_{secrets.token_hex(24)}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.agent.entries import Event, Item
+from llama_stack.agent.entries import ITEM_ADDED, ITEM_DONE, Event, Item
 from llama_stack.runs.model import Event as LoggedEvent
 
 OF_MODEL: Final = frozenset({"message", "reasoning", "function_call", "custom_tool_call", "tool_search_call"})
@@ -48,7 +48,7 @@ class _Logged(msgspec.Struct):
     logprobs: list[Item] | None = None
 
 
-class OpenItem:
+class LoggedItem:
     """An item between its `added` and its `done`; texts are kept in pieces until they are asked for."""
 
     def __init__(self, index: int, item: Item) -> None:
@@ -107,7 +107,7 @@ class Fold:
     def __init__(self) -> None:
         self.events = 0
         self.places: dict[str, int] = {}
-        self.open: dict[str, OpenItem] = {}
+        self.open: dict[str, LoggedItem] = {}
         self.done: dict[str, Item] = {}
         self.call_ids: set[str] = set()
 
@@ -120,19 +120,19 @@ class Fold:
 
     def feed(self, event: _Logged) -> None:
         self.events += 1
-        if event.type == "response.output_item.added" and event.item is not None:
+        if event.type == ITEM_ADDED and event.item is not None:
             item_id = str(event.item["id"])
             self.places[item_id] = event.output_index
-            self.open[item_id] = OpenItem(event.output_index, event.item)
-            self.call_ids.add(str(event.item.get("call_id")))
-        elif event.type == "response.output_item.done" and event.item is not None:
+            self.open[item_id] = LoggedItem(event.output_index, event.item)
+            self.call_ids |= call_ids_of(event.item)
+        elif event.type == ITEM_DONE and event.item is not None:
             item_id = str(event.item["id"])
             self.open.pop(item_id, None)
             self.done[item_id] = event.item
         elif event.item_id in self.open:
             self.open[event.item_id].feed(event)
 
-    def interrupted(self, known: Collection[str]) -> Mapping[str, OpenItem]:
+    def interrupted(self, known: Collection[str]) -> Mapping[str, LoggedItem]:
         """Open items of the model, unless they are among the `known`, which journalled results speak of."""
         return {item_id: item for item_id, item in self.open.items() if item.kind in OF_MODEL and item_id not in known}
 
@@ -142,9 +142,15 @@ class Fold:
         return [item for item in found if item.get("status") != "incomplete"]
 
 
-def cut_off(item: OpenItem) -> Event:
+def call_ids_of(item: Item) -> set[str]:
+    """The id that a call of the caller's tool goes by; of another item, none."""
+    call_id = item.get("call_id")
+    return set() if call_id is None else {call_id}
+
+
+def cut_off(item: LoggedItem) -> Event:
     """The event that ends an item that will not be finished, with what it has."""
     whole = item.item()
     if item.kind not in WITHOUT_STATUS:
         whole["status"] = "failed" if item.kind in FAILED_ONLY else "incomplete"
-    return {"type": "response.output_item.done", "item": whole}
+    return {"type": ITEM_DONE, "item": whole}

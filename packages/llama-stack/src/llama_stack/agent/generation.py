@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,14 +18,14 @@ from llama_stack.agent.compaction import say, summary_messages
 from llama_stack.agent.effects import Ask
 from llama_stack.agent.emitter import Emitter
 from llama_stack.agent.entries import Entry, Event, Source
+from llama_stack.agent.guarded import GuardedEvents, Refused
 from llama_stack.agent.guardrails import Guardrails
-from llama_stack.agent.limits import AgentLimits
-from llama_stack.agent.moderation import Moderated, Refused
 from llama_stack.agent.outgoing import Outgoing
 from llama_stack.agent.ports import Attachments, Model
 from llama_stack.agent.seals import Seals
-from llama_stack.agent.state import added, only_first
-from llama_stack.agent.turn import Generated, Turn, Usage
+from llama_stack.agent.state import only_first
+from llama_stack.agent.turn import Generated, Turn, Usage, total
+from llama_stack.config.responses import AgentLimits
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
@@ -141,8 +141,8 @@ class _Shown:
     def __init__(self, of: Generator, ask: Ask) -> None:
         self._of = of
         self._first_only = of.turn.request.get("parallel_tool_calls") is False
-        self._usage: Usage | None = None
-        self._moderated = Moderated(of.guardrails) if of.guardrails is not None else None
+        self._usage: Usage | None = None  # of summaries
+        self._guarded = GuardedEvents(of.guardrails) if of.guardrails is not None else None
         sources = [source for entry in ask.entries for source in entry.sources]
         self._outgoing = Outgoing(of.emitter, first_only=self._first_only)
         self._refusal: list[Event] = []
@@ -154,6 +154,7 @@ class _Shown:
             coalesce=of.coalesce,
             seal=(lambda text: of.seals.seal("reasoning", text)) if of.seals.available else None,
             summarize=of.summarises,
+            response_id=of.emitter.response_id,
         )
 
     async def feed(self, block: bytes) -> None:
@@ -164,7 +165,7 @@ class _Shown:
     def cut(self) -> None:
         self._of.thoughts += map(Entry, self._outgoing.finished)
         events = self.assembler.cut()
-        self._outgoing.cut(self._moderated.cut(events) if self._moderated is not None else events)
+        self._outgoing.cut(self._guarded.cut(events) if self._guarded is not None else events)
 
     async def finish(self) -> Generated:
         if not self.refused:
@@ -173,9 +174,7 @@ class _Shown:
         self._outgoing.send(self._refusal)
         self._outgoing.finish()
         generated = self.assembler.generated
-        if self._usage is not None:
-            usage = self._usage if generated.usage is None else added(generated.usage, self._usage)
-            generated = msgspec.structs.replace(generated, usage=usage)
+        generated = msgspec.structs.replace(generated, usage=total(generated.usage, self._usage))
         for entry in generated.entries:
             entry.item = self._outgoing.renamed(entry.item)
         return only_first(generated) if self._first_only else generated
@@ -183,27 +182,26 @@ class _Shown:
     async def _summarise(self) -> None:
         while self.assembler.pending_summary is not None and not self.refused:
             text, usage = await self._of.summarise(self.assembler.pending_summary)
-            if usage is not None:
-                self._usage = usage if self._usage is None else added(self._usage, usage)
+            self._usage = total(self._usage, usage)
             await self._show(self.assembler.summary(text))
 
     async def _show(self, events: Sequence[Event]) -> None:
         if not events:
             return
         self.begun = True
-        if self._moderated is not None:
-            events = await self._checked(events, self._moderated)
+        if self._guarded is not None:
+            events = await self._checked(events, self._guarded)
         self._outgoing.send(events)
 
-    async def _checked(self, events: Sequence[Event], moderated: Moderated) -> list[Event]:
+    async def _checked(self, events: Sequence[Event], guarded: GuardedEvents) -> list[Event]:
         checked: list[Event] = []
         try:
-            await moderated.feed(events, checked)
+            await guarded.feed(events, checked)
         except Refused as refused:
             self.refused = True
             self._refusal = self.assembler.refuse(refused.message, refused.shown, refused.item_id)
         return checked
 
 
-def _citing(sources: Sequence[Source]) -> Any:
+def _citing(sources: Sequence[Source]) -> Callable[[], Citations]:
     return lambda: Citations(sources)

@@ -14,6 +14,7 @@ import msgspec
 
 from llama_stack.agent.entries import ModelCall
 from llama_stack.agent.ports import Shields, Violation
+from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack_api.principal import Call
 
 
@@ -135,5 +136,5 @@ def _plain(arguments: str) -> str:
     """JSON without escapes, behind which a word could hide from a shield; what is no JSON stays as it is."""
     try:
         return msgspec.json.encode(msgspec.json.decode(arguments)).decode()
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return arguments

@@ -17,9 +17,8 @@ from llama_stack.agent.entries import Entry
 from llama_stack.agent.fold import Fold
 from llama_stack.agent.generation import Generator
 from llama_stack.agent.guardrails import Guardrails
-from llama_stack.agent.limits import AgentLimits, AgentMetrics
 from llama_stack.agent.loop import Loop
-from llama_stack.agent.ports import Attachments, History, Model, Sealer, Shields
+from llama_stack.agent.ports import AgentMetrics, Attachments, History, Model, Sealer, Shields
 from llama_stack.agent.record import Record
 from llama_stack.agent.response import ResponseJson
 from llama_stack.agent.seals import Seals, open_secrets
@@ -28,6 +27,7 @@ from llama_stack.agent.toolbox import Toolbox
 from llama_stack.agent.tools.base import Bound, ToolContext, ToolKind
 from llama_stack.agent.tools.deferral import brought
 from llama_stack.agent.turn import KIND, TURN, Secrets, Turn
+from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunStatus
 from llama_stack_api.errors import InvalidRequest, NotFound
@@ -86,10 +86,14 @@ class ResponseKind:
 
     async def execute(self, run: RunHandle) -> Outcome:
         response = await self._begun(run)
-        secrets = open_secrets(self._sealer, response.turn, run.run.id)
+        secrets = open_secrets(self._sealer, run.secrets, run.run.id)
         before = await self._before(response)
         state = State(
-            Settings.of(response.turn.request, self._limits), before, response.turn.input, self._bound(response, before)
+            Settings.of(response.turn.request, self._limits),
+            before,
+            response.turn.input,
+            self._bound(response, before),
+            response_id=run.run.id,
         )
         loop = self._loop(response, state, secrets)
         finish = await loop.until_finished()
@@ -144,7 +148,8 @@ class ResponseKind:
         entries = [*before, *response.turn.input]
         listed: set[str] = set()
         found = []
-        for tool in [*(response.turn.request.get("tools") or ()), *brought(entries)]:
+        tools = response.turn.request.get("tools") or []
+        for tool in [*tools, *brought(entries, tools)]:
             kind = self._tools.get(tool.get("type", ""))
             bound = kind.bind(tool, entries) if kind is not None else Bound()
             if bound.listing is not None and bound.listing.key in listed:

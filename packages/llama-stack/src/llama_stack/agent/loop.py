@@ -16,24 +16,16 @@ from llama_stack.agent.effects import Ask, Compact, Effect, Finish, ListTools, R
 from llama_stack.agent.emitter import Emitter
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.generation import Generator
+from llama_stack.agent.guarded import refusal
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ids import derived_id
-from llama_stack.agent.moderation import refusal
 from llama_stack.agent.state import State
 from llama_stack.agent.toolbox import Toolbox
-from llama_stack.agent.turn import Generated, Usage
+from llama_stack.agent.turn import Compacted, Generated
 from llama_stack.runs.errors import StepFailed
 from llama_stack.runs.handle import RunHandle
-from llama_stack.runs.model import RunError
 
 T = TypeVar("T")
-
-
-class Compacted(msgspec.Struct, omit_defaults=True):
-    """The result of a step of compaction."""
-
-    entry: Entry
-    usage: Usage | None = None
 
 
 @dataclass(slots=True)
@@ -91,7 +83,7 @@ class Loop:
         try:
             result = await self.run.steps.run_step("guard:input", "guard", idempotent=True, intent=b"", effect=effect)
         except StepFailed as error:
-            self.state.failed(_as_error(error))
+            self.state.failed(error.failure)
             return
         message = msgspec.json.decode(result, type=str | None)
         if message is not None:
@@ -119,7 +111,7 @@ class Loop:
                 f"model:{ask.number}", "model", idempotent=True, intent=b"", effect=effect
             )
         except StepFailed as error:
-            self.state.failed(_as_error(error))
+            self.state.failed(error.failure)
         else:
             self.state.answered(made[0] if made else msgspec.json.decode(result, type=Generated))
 
@@ -141,8 +133,7 @@ class Loop:
                 effect.entries,
                 instructions=generator.turn.request.get("instructions"),
                 call=generator.call,
-                seal=generator.seals.seal,
-                unseal=generator.seals.unseal,
+                seals=generator.seals,
                 item_id=derived_id("compaction", self.run.run.id, key),
                 tokens_max=generator.limits.summary_tokens_max,
             )
@@ -152,7 +143,7 @@ class Loop:
             result = await self.run.steps.run_step(key, "model", idempotent=True, intent=b"", effect=summarise)
         except StepFailed as error:
             logging.getLogger(__name__).warning("the context of %s is not compacted: %s", self.run.run.id, error)
-            self.state.not_compacted(_as_error(error))
+            self.state.not_compacted(error.failure)
         else:
             compacted = msgspec.json.decode(result, type=Compacted)
             self.state.compacted(compacted.entry, compacted.usage)
@@ -168,7 +159,3 @@ async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from None
     return [task.result() for task in tasks]
-
-
-def _as_error(failed: StepFailed) -> RunError:
-    return RunError(failed.code or "server_error", failed.message)

@@ -1,4 +1,4 @@
-"""What the agent needs of the rest of the house; `stack.py` hands it in."""
+"""What the agent needs of the rest of the house; `stack/responses.py` hands it in."""
 
 from __future__ import annotations
 
@@ -62,4 +62,16 @@ class Attachments(Protocol):
     async def inline(self, entries: Sequence[Entry], call: Call) -> list[Entry]:
         """The entries with images and files that are named by URL or file id put in their place as `data:` URLs (text
         files as text). What cannot be had raises `InvalidRequest`, with a code of the contract."""
+        ...
+
+
+class AgentMetrics(Protocol):
+    """Called from the event loop: count and return."""
+
+    def tool_done(self, kind: str, outcome: str, duration_s: float) -> None:
+        """`outcome` is `ok` or an error's code."""
+        ...
+
+    def response_done(self, status: str, rounds: int) -> None:
+        """`rounds` is how often the model was asked."""
         ...

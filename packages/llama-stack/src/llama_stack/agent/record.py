@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from llama_stack.agent.entries import Entry, ModelCall
-from llama_stack.agent.loop import Compacted
-from llama_stack.agent.state import added
-from llama_stack.agent.toolbox import Done
-from llama_stack.agent.turn import Generated, Usage
+from llama_stack.agent.turn import Compacted, Generated, ToolDone, Usage, total
 from llama_stack.runs.model import Step, StepStatus
 
 
@@ -40,7 +37,7 @@ class Record:
                 self.calls |= {call.item_id: call.call for call in generated.calls}
                 self.rounds += 1
             case "tool":
-                self._keep(msgspec.json.decode(result, type=Done).entries)
+                self._keep(msgspec.json.decode(result, type=ToolDone).entries)
             case "list":
                 self._keep([msgspec.json.decode(result, type=Entry)])
             case "compact":
@@ -49,8 +46,7 @@ class Record:
 
     def _keep(self, entries: Iterable[Entry], usage: Usage | None = None) -> None:
         self.entries |= {entry.item["id"]: entry for entry in entries}
-        if usage is not None:
-            self.usage = usage if self.usage is None else added(self.usage, usage)
+        self.usage = total(self.usage, usage)
 
     @property
     def known(self) -> set[str]:

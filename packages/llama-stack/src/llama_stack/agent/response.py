@@ -67,7 +67,8 @@ class ResponseJson:
         service_tier: str | None = None,
         completed_at: int | None = None,
     ) -> bytes:
-        """`output` are whole items; what the client did not ask for is taken out. `reason` is why it is incomplete."""
+        """`output` are whole items; what the client did not ask for is taken out. `reason` is why it is incomplete.
+        Without a `usage`, none was used yet."""
         state: dict[str, Any] = {
             **self._head,
             "status": status,
@@ -75,10 +76,9 @@ class ResponseJson:
             "error": None if error is None else error_json(error),
             "incomplete_details": None if reason is None else {"reason": reason},
             "output": [visible(item, self._include) for item in output],
+            "usage": usage_json(usage or Usage()),
+            "service_tier": service_tier or self._service_tier,
         }
-        if usage is not None:
-            state["usage"] = usage_json(usage)
-        state["service_tier"] = service_tier or self._service_tier
         return b"%b,%b" % (msgspec.json.encode(state)[:-1], self._settings[1:])
 
     def event(self, kind: str, number: int, response: bytes) -> bytes:
@@ -112,7 +112,7 @@ def settings_of(turn: Turn) -> dict[str, Any]:
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
     match tool.get("type"):
         case "function":
-            return {**tool, "parameters": tool.get("parameters"), "strict": tool.get("strict") or False}
+            return {"description": None, "parameters": None, **tool, "strict": tool.get("strict") or False}
         case "namespace":
             return {**tool, "tools": [_tool(each) for each in tool.get("tools") or ()]}
         case "custom":

@@ -8,7 +8,7 @@ import binascii
 import msgspec
 
 from llama_stack.agent.ports import Sealer
-from llama_stack.agent.turn import Secrets, Turn
+from llama_stack.agent.turn import Secrets
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Principal
 
@@ -21,7 +21,7 @@ class Seals:
 
     def __init__(self, sealer: Sealer | None, principal: Principal) -> None:
         self._sealer = sealer
-        self._owner = f"{principal.tenant}:{principal.id}"
+        self._owner = [principal.tenant, principal.id]
 
     @property
     def available(self) -> bool:
@@ -44,21 +44,21 @@ class Seals:
         return opened.decode(errors="surrogatepass")
 
     def _bound_to(self, kind: str) -> bytes:
-        return f"{kind}:{self._owner}".encode()
+        return msgspec.json.encode([kind, *self._owner])  # not joined: names may hold whatever joins them
 
 
 def seal_secrets(sealer: Sealer, secrets: Secrets, run_id: str) -> bytes:
     return sealer.seal(msgspec.json.encode(secrets), _run(run_id))
 
 
-def open_secrets(sealer: Sealer | None, turn: Turn, run_id: str) -> Secrets:
+def open_secrets(sealer: Sealer | None, sealed: bytes, run_id: str) -> Secrets:
     """`LlamaStackError` with the code `credentials_lost` if the key that they were sealed under is not there."""
-    if not turn.secrets:
+    if not sealed:
         return Secrets()
     if sealer is None:
         raise LlamaStackError("the credentials of this response are sealed under a key that this server does not have",
                               code="credentials_lost")  # fmt: skip
-    return msgspec.json.decode(sealer.open(turn.secrets, _run(run_id)), type=Secrets)
+    return msgspec.json.decode(sealer.open(sealed, _run(run_id)), type=Secrets)
 
 
 def _run(run_id: str) -> bytes:

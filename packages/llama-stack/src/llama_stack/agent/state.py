@@ -15,15 +15,17 @@ from typing import Any, Final
 import msgspec
 
 from llama_stack.agent.approvals import Approved, approval_request, approved
+from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.choice import ChatChoice, chat_choice
+from llama_stack.agent.context import is_instruction, newest_user_turn, since_compaction, tokens_of, without_oldest
 from llama_stack.agent.effects import Ask, Changed, Compact, Effect, Finish, ListTools, Planned, Ran, RunTools
 from llama_stack.agent.entries import Entry, ModelCall
-from llama_stack.agent.limits import AgentLimits
+from llama_stack.agent.ids import id_as
 from llama_stack.agent.tools.base import Bound, BoundTool, Listing
 from llama_stack.agent.tools.deferral import offered
 from llama_stack.agent.tools.names import distinct
-from llama_stack.agent.truncation import is_instruction, newest_user_turn, since_compaction, tokens_of, without_oldest
-from llama_stack.agent.turn import Generated, ServerCall, Usage
+from llama_stack.agent.turn import Generated, ServerCall, Usage, total
+from llama_stack.config.responses import AgentLimits, setting
 from llama_stack.runs.model import RunError, RunStatus
 
 CALLER_CALLS: Final = frozenset({"function_call", "custom_tool_call", "tool_search_call"})
@@ -32,7 +34,8 @@ INCOMPLETE: Final[Mapping[str, str]] = {"length": "max_output_tokens", "content_
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Those of a request that decide the way. `compact_at` is in tokens of input."""
+    """Those of a request that decide the way. `compact_at` is in tokens of input, `tool_calls_of` says who set that
+    limit."""
 
     rounds_max: int = 10
     tool_calls_max: int = 256
@@ -41,13 +44,16 @@ class Settings:
     tool_choice: Any = "auto"
     compact_at: int | None = None
     truncations_max: int = 0
+    tool_calls_of: str = "max_tool_calls"
 
     @classmethod
     def of(cls, request: Mapping[str, Any], limits: AgentLimits) -> Settings:
+        calls_max = min(request.get("max_tool_calls") or limits.tool_calls_max, limits.tool_calls_max)
         compacts = [each.get("compact_threshold") for each in request.get("context_management") or ()]
         return cls(
             rounds_max=min(request.get("max_infer_iters") or limits.rounds, limits.rounds_max),
-            tool_calls_max=min(request.get("max_tool_calls") or limits.tool_calls_max, limits.tool_calls_max),
+            tool_calls_max=calls_max,
+            tool_calls_of="max_tool_calls" if calls_max == request.get("max_tool_calls") else setting("tool_calls_max"),
             output_tokens_max=request.get("max_output_tokens"),
             parallel=request.get("parallel_tool_calls") is not False,
             tool_choice=request.get("tool_choice") or "auto",
@@ -63,7 +69,13 @@ class State:
     """
 
     def __init__(
-        self, settings: Settings, before: Sequence[Entry], input: Sequence[Entry], bound: Sequence[Bound] = ()
+        self,
+        settings: Settings,
+        before: Sequence[Entry],
+        input: Sequence[Entry],
+        bound: Sequence[Bound] = (),
+        *,
+        response_id: str = "",
     ) -> None:
         self.output: list[Entry] = []
         self.context = since_compaction([*before, *input])
@@ -71,6 +83,7 @@ class State:
         self.service_tier: str | None = None
         self.rounds = 0
         self._settings = settings
+        self._response_id = response_id
         self._before, self._input = before, input
         self._bound = list(bound)
         self._tools: list[BoundTool] = []
@@ -220,26 +233,25 @@ class State:
         if tool is None or tool.runner is None:
             return _answer(verdict.call, f"The tool {verdict.name!r} of {verdict.label!r} is not there any more.")
         if verdict.pin is not None and tool.pin is not None and verdict.pin != tool.pin:
-            return approval_request(verdict.item_id("mcp_approval_request"), verdict.call, tool)
-        item_id = verdict.item_id("mcp_call")
+            return approval_request(verdict.item_id("mcp_approval_request", self._response_id), verdict.call, tool)
+        item_id = verdict.item_id("mcp_call", self._response_id)
         return self._within_limit(Planned(item_id, verdict.call, tool, verdict.request_id, verdict.pin))
 
     def _planned(self, made: ServerCall, tool: BoundTool | None) -> Planned | Entry:
         call = made.call if made.call.arguments.strip() else msgspec.structs.replace(made.call, arguments="{}")
         if tool is None or tool.runner is None:
             return _answer(call, f"There is no tool named {call.name!r}.")
-        if not _is_object(call.arguments):
+        if json_object(call.arguments) is None:
             return _answer(call, "The arguments are not a JSON object. Call the tool again with valid arguments.")
         if tool.needs_approval:
-            return approval_request(f"mcpr_{made.item_id.rpartition('_')[2]}", call, tool)
+            return approval_request(id_as("mcp_approval_request", made.item_id), call, tool)
         return self._within_limit(Planned(made.item_id, call, tool))
 
     def _within_limit(self, planned: Planned) -> Planned | Entry:
         limit = self._settings.tool_calls_max
         if self._tool_calls >= limit:
-            return _answer(
-                planned.call, f"Not run: this response may call no more than {limit} tools (max_tool_calls)."
-            )
+            of = self._settings.tool_calls_of
+            return _answer(planned.call, f"Not run: this response may call no more than {limit} tools ({of}).")
         self._tool_calls += 1
         return planned
 
@@ -267,16 +279,7 @@ class State:
         if usage is None:
             return
         self._tokens = usage.input_tokens + usage.output_tokens
-        self.usage = usage if self.usage is None else added(self.usage, usage)
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.input_tokens + other.input_tokens,
-        one.cached_tokens + other.cached_tokens,
-        one.output_tokens + other.output_tokens,
-        one.reasoning_tokens + other.reasoning_tokens,
-    )
+        self.usage = total(self.usage, usage)
 
 
 def only_first(generated: Generated) -> Generated:
@@ -296,17 +299,10 @@ def _outcome(slot: Planned | Entry, results: Mapping[str, Ran]) -> list[Entry]:
         return [slot]
     result = results[slot.item_id]
     if isinstance(result, Changed):
-        return [approval_request(f"mcpr_{slot.item_id.rpartition('_')[2]}", slot.call, slot.tool, pin=result.pin)]
+        return [approval_request(id_as("mcp_approval_request", slot.item_id), slot.call, slot.tool, pin=result.pin)]
     return result
 
 
 def _answer(call: ModelCall, shown: str) -> Entry:
     """For the model alone: no item."""
     return Entry({}, call=call, shown=shown)
-
-
-def _is_object(arguments: str) -> bool:
-    try:
-        return isinstance(msgspec.json.decode(arguments), dict)
-    except (msgspec.DecodeError, RecursionError):
-        return False

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -15,20 +16,14 @@ from llama_stack.agent.emitter import Emitter
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ids import derived_id
-from llama_stack.agent.limits import AgentLimits, AgentMetrics
-from llama_stack.agent.ports import Violation
+from llama_stack.agent.ports import AgentMetrics, Violation
 from llama_stack.agent.tools.base import BoundTool, Listing, ServerTool, ToolContext, ToolResult
 from llama_stack.agent.tools.errors import DefinitionChanged
+from llama_stack.agent.turn import ToolDone
+from llama_stack.config.responses import AgentLimits, setting
 from llama_stack.runs.errors import StepFailed, StepInterrupted
 from llama_stack.runs.handle import RunHandle
 from llama_stack_api.errors import LlamaStackError
-
-
-class Done(msgspec.Struct, omit_defaults=True):
-    """The result of a tool's step. `pin`: it did not run, as it is not what it was."""
-
-    entries: list[Entry] = []
-    pin: str | None = None
 
 
 @dataclass(slots=True)
@@ -53,12 +48,10 @@ class Toolbox:
 
     async def list_tools(self, listing: Listing, item: Item) -> Entry:
         async def effect() -> bytes:
-            timeout_s = self.limits.tool_timeout_s
             try:
-                async with asyncio.timeout(timeout_s):
-                    return msgspec.json.encode(await listing.run(item, self._context(timeout_s)))
-            except TimeoutError:
-                raise _too_slow(timeout_s) from None
+                return self._encoded(await self._listed(listing, item), "the tools of the server have")
+            except LlamaStackError as error:
+                return msgspec.json.encode(Entry({**item, "tools": [], "error": error.message}))
 
         result = await self.run.steps.run_step(
             f"list:{listing.key}", "mcp_list_tools", idempotent=True, intent=b"", effect=effect
@@ -66,6 +59,12 @@ class Toolbox:
         entry = msgspec.json.decode(result, type=Entry)
         self.emitter.close(entry.item, listing.concluded(entry))
         return entry
+
+    async def _listed(self, listing: Listing, item: Item) -> Entry:
+        timeout_s = self.limits.tool_timeout_s
+        with _boundary("the listing of tools", timeout_s, self.limits):
+            async with asyncio.timeout(timeout_s):
+                return await listing.run(item, self._context(timeout_s))
 
     def opened(self, planned: Planned) -> Item:
         runner = _runner(planned.tool)
@@ -87,7 +86,9 @@ class Toolbox:
         await self.emitter.room()
         return done.entries
 
-    async def _journalled(self, planned: Planned, item: Item, tool: ServerTool, deferred: Sequence[BoundTool]) -> Done:
+    async def _journalled(
+        self, planned: Planned, item: Item, tool: ServerTool, deferred: Sequence[BoundTool]
+    ) -> ToolDone:
         key = f"tool:{planned.item_id}"
         context = replace(
             self._context(self._timeout_s(tool)),
@@ -97,7 +98,7 @@ class Toolbox:
         )
 
         async def effect() -> bytes:
-            return self._encoded(await self._measured(planned, item, tool, context))
+            return self._encoded(await self._measured(planned, item, tool, context), "the tool's result has")
 
         intent = msgspec.json.encode(planned.call)
         try:
@@ -108,12 +109,14 @@ class Toolbox:
             return _done(tool.failed(planned.call, item, error))
         except StepInterrupted:
             return _done(tool.failed(planned.call, item, StepInterrupted(planned.call.name)))
-        return msgspec.json.decode(result, type=Done)
+        return msgspec.json.decode(result, type=ToolDone)
 
-    async def _measured(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> Done:
+    async def _measured(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolDone:
         started, outcome = time.perf_counter(), "ok"
         try:
-            return await self._guarded(planned, item, tool, context)
+            done = await self._guarded(planned, item, tool, context)
+            outcome = _outcome(done)
+            return done
         except LlamaStackError as error:
             outcome = error.code or "error"
             raise
@@ -121,38 +124,32 @@ class Toolbox:
             if self.metrics is not None:
                 self.metrics.tool_done(tool.kind, outcome, time.perf_counter() - started)
 
-    async def _guarded(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> Done:
+    async def _guarded(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolDone:
         call = planned.call
         if self.guardrails is not None:
             _check(await self.guardrails.arguments(call), "The call was blocked")
         try:
             result = await self._run(planned, item, tool, context)
         except DefinitionChanged as changed:
-            return Done(pin=changed.pin)
+            return ToolDone(pin=changed.pin)
         if self.guardrails is not None and result.entry.shown:
             _check(await self.guardrails.result(call, result.entry.shown), "The tool's result was blocked")
         return _done(result)
 
     async def _run(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolResult:
-        """The boundary of a tool's own code."""
         timeout_s = self._timeout_s(tool)
-        try:
+        with _boundary(f"the tool {tool.kind}", timeout_s, self.limits):
             async with asyncio.timeout(timeout_s):
                 return await tool.run(planned.call, item, context)
-        except LlamaStackError:
-            raise
-        except TimeoutError:
-            raise _too_slow(timeout_s) from None
-        except Exception as error:
-            logging.getLogger(__name__).error("the tool %s failed", tool.kind, exc_info=error)
-            raise LlamaStackError("the tool failed by an error of the server", code="tool_error") from error
 
-    def _encoded(self, done: Done) -> bytes:
-        encoded = msgspec.json.encode(done)
+    def _encoded(self, found: ToolDone | Entry, what: str) -> bytes:
+        encoded = msgspec.json.encode(found)
         limit = self.limits.tool_result_bytes_max
         if len(encoded) > limit:
-            raise LlamaStackError(f"the tool's result has {len(encoded)} bytes: the limit is {limit}",
-                                  code="tool_result_too_large")  # fmt: skip
+            raise LlamaStackError(
+                f"{what} {len(encoded)} bytes: the limit is {limit} ({setting('tool_result_bytes_max')})",
+                code="tool_result_too_large",
+            )
         return encoded
 
     def _timeout_s(self, tool: ServerTool) -> float:
@@ -168,12 +165,34 @@ def _runner(tool: BoundTool) -> ServerTool:
     return tool.runner
 
 
-def _too_slow(timeout_s: float) -> LlamaStackError:
-    return LlamaStackError(f"the tool took longer than {timeout_s:g} s", code="tool_timeout")
+@contextmanager
+def _boundary(what: str, timeout_s: float, limits: AgentLimits) -> Iterator[None]:
+    """Of a tool's own code: what it raises is a `LlamaStackError`."""
+    try:
+        yield
+    except LlamaStackError:
+        raise
+    except TimeoutError:
+        named = f" ({setting('tool_timeout_s')})" if timeout_s == limits.tool_timeout_s else ""
+        raise LlamaStackError(f"the tool took longer than {timeout_s:g} s{named}", code="tool_timeout") from None
+    except Exception as error:
+        logging.getLogger(__name__).error("%s failed", what, exc_info=error)
+        raise LlamaStackError("the tool failed by an error of the server", code="tool_error") from error
 
 
-def _done(result: ToolResult) -> Done:
-    return Done([result.entry, *result.more])
+def _outcome(done: ToolDone) -> str:
+    """For the metrics: a tool may have failed without an error of ours, and its item says so."""
+    if done.pin is not None:
+        return DefinitionChanged.default_code
+    item = done.entries[0].item
+    if item.get("status") != "failed":
+        return "ok"
+    error = item.get("error")
+    return str(error["type"]) if isinstance(error, dict) and "type" in error else "error"
+
+
+def _done(result: ToolResult) -> ToolDone:
+    return ToolDone([result.entry, *result.more])
 
 
 def _check(violation: Violation | None, what: str) -> None:

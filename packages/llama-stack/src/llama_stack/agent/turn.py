@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -20,9 +21,8 @@ class Turn(msgspec.Struct, omit_defaults=True):
 
     `request` is the request as JSON with our defaults filled in, a prompt template resolved, and every secret taken out
     (an MCP tool there has neither `authorization` nor `headers`). `input` are its items with ids, and `previous` or
-    `conversation` (with the position up to which it is read) say what comes before them. `secrets` is a `Secrets` as
-    JSON, sealed and bound to the run. `digest` is that of the request, where an idempotency key came with it. Times are
-    Unix seconds.
+    `conversation` (with the position up to which it is read) say what comes before them. `digest` is that of the
+    request, where an idempotency key came with it. Times are Unix seconds.
     """
 
     request: dict[str, Any]
@@ -33,18 +33,26 @@ class Turn(msgspec.Struct, omit_defaults=True):
     conversation_position: int = 0
     attributes: dict[str, list[str]] = {}
     request_id: str = ""
-    secrets: bytes = b""
     digest: str = ""
 
 
+def server_key(tool: Mapping[str, Any]) -> str:
+    """Which server an MCP tool means, under which label: what is sent for one is for no other, whatever its label."""
+    address = tool.get("server_url") or None
+    connector = None if address else tool.get("connector_id")
+    return msgspec.json.encode([tool.get("server_label"), address, connector]).decode()
+
+
 class ServerSecrets(msgspec.Struct, omit_defaults=True):
-    """What one MCP tool of the request carries, by its `server_label`."""
+    """What one MCP tool of the request carries, by its `server_key`."""
 
     authorization: str | None = None
     headers: dict[str, str] = {}
 
 
 class Secrets(msgspec.Struct, omit_defaults=True):
+    """The secrets of a run, sealed and bound to it: as JSON, beside its payload."""
+
     provider_data: dict[str, str] = {}
     forward_headers: dict[str, str] = {}
     servers: dict[str, ServerSecrets] = {}
@@ -55,6 +63,20 @@ class Usage(msgspec.Struct):
     cached_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+def total(*usages: Usage | None) -> Usage | None:
+    """Of those that are known; None if none is."""
+    known = [usage for usage in usages if usage is not None]
+    return sum(known, Usage()) if known else None
 
 
 class ServerCall(msgspec.Struct):
@@ -77,3 +99,18 @@ class Generated(msgspec.Struct, omit_defaults=True):
     usage: Usage | None = None
     service_tier: str | None = None
     model: str | None = None
+
+
+class ToolDone(msgspec.Struct, omit_defaults=True):
+    """The result of a tool's step: its entry, and those that come with it. `pin`: it did not run, as its definition is
+    not what it was; this is the digest of what it is now."""
+
+    entries: list[Entry] = []
+    pin: str | None = None
+
+
+class Compacted(msgspec.Struct, omit_defaults=True):
+    """The result of a step of compaction."""
+
+    entry: Entry
+    usage: Usage | None = None

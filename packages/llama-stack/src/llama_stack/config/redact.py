@@ -45,7 +45,7 @@ def redact(value: Any) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
         return REDACTED if value.get_secret_value() else None
     if isinstance(value, BaseModel):
-        return redact(dict(value))
+        return redact(dict(iter(value)))  # `dict(model)` would take a field `keys` for a method
     if isinstance(value, dict):
         return {str(key): _entry(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -75,6 +75,11 @@ def names_secret(key: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(words) or not _SECRET_PAIRS.isdisjoint(pairwise(words))
 
 
+def _names_place(key: str) -> bool:
+    """`key_file` under `secrets`: where the secret is, which is none."""
+    return _WORDS.findall(key)[-1:] in (["file"], ["path"])
+
+
 def _entry(key: str, value: Any) -> Any:
     if key in _HEADER_MAPS and isinstance(value, dict):
         return {str(name): _hide(item) for name, item in value.items()}
@@ -84,8 +89,10 @@ def _entry(key: str, value: Any) -> Any:
 def _hide(value: Any) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
         return redact(value)
+    if isinstance(value, BaseModel):
+        return _hide(dict(iter(value)))
     if isinstance(value, dict):
-        return {str(key): _hide(item) for key, item in value.items()}
+        return {str(key): redact(item) if _names_place(str(key)) else _hide(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_hide(item) for item in value]
     return value if value is None or value == "" or isinstance(value, bool) else REDACTED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from llama_stack.config.docstrings import describe
 from llama_stack.config.model import RunConfig
 
 _REFERENCE = {"type": "string", "pattern": r"\$\{env\.[A-Z0-9_]+(:[=+][^}]*)?\}"}
@@ -13,7 +14,9 @@ _CONSTRAINTS = frozenset({"pattern", "enum", "const", "format", "minLength", "ma
 
 def run_config_schema() -> dict[str, Any]:
     """The schema of a file as it is written: `${env.…}` may stand for any scalar. The same for the same code."""
-    schema = _as_written(RunConfig.model_json_schema(mode="validation"))
+    plain = RunConfig.model_json_schema(mode="validation")
+    describe(plain, RunConfig)
+    schema = _as_written(plain)
     assert isinstance(schema, dict)
     schema["required"] = [name for name in schema["required"] if name != "distro_name"]
     schema["anyOf"] = [{"required": ["distro_name"]}, {"required": ["image_name"]}]

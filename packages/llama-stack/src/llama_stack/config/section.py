@@ -19,7 +19,6 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="ignore",
         coerce_numbers_to_str=True,
-        use_attribute_docstrings=True,
         protected_namespaces=(),
         defer_build=True,
     )

@@ -13,6 +13,7 @@ from llama_stack.config.runs import RunsConfig
 from llama_stack.config.secrets import SecretsConfig
 from llama_stack.config.section import Section, UserPath
 from llama_stack.config.stored import ConversationsConfig, PromptsConfig
+from llama_stack.config.websocket import SocketLimits
 
 _MIB = 1024 * 1024
 
@@ -117,6 +118,7 @@ class ServerConfig(Section):
     log_requests: bool = True
     """One line per request in the log, without its body."""
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    websocket: SocketLimits = Field(default_factory=SocketLimits)
     routing: RoutingConfig = Field(default_factory=RoutingConfig)
     runs: RunsConfig = Field(default_factory=RunsConfig)
     responses: AgentLimits = Field(default_factory=AgentLimits)

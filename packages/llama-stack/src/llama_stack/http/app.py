@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import traceback
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from llama_stack.config.server import ServerConfig
 from llama_stack.http.asgi import ASGIApp, Message, Receive, Scope, Send
@@ -28,18 +30,21 @@ from llama_stack.http.routes.metrics import metrics_operations
 from llama_stack.http.routes.models import model_operations
 from llama_stack.http.routes.responses import PATH as RESPONSES_PATH
 from llama_stack.http.routes.responses import response_operations
-from llama_stack.http.websocket import ResponseSocket, SocketLimits, SocketTurn, origin_allowed
+from llama_stack.http.websocket import ResponseSocket, SocketTurn, origin_allowed
+from llama_stack.security.authentication import WRONG_KEY
 from llama_stack.security.listening import is_loopback
 from llama_stack.security.public import PUBLIC_PATHS
 from llama_stack.stack.services import Services
 from llama_stack.telemetry.access import AccessLog
 from llama_stack.telemetry.logs import get_logger
-from llama_stack_api.errors import LlamaStackError, Overloaded, ProviderTimeout, RequestTimeout
+from llama_stack_api.errors import LlamaStackError, Overloaded, ProviderTimeout, RequestTimeout, Unauthenticated
 
 ALWAYS_ADMITTED = PUBLIC_PATHS | {"/metrics"}
 LAST_WORDS_S = 2.0
 """How long a stopped exchange may take to tell its client why."""
 UNMATCHED = "unmatched"
+Caller: TypeAlias = tuple[str, str]
+"""Tenant and id of a principal."""
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"})
 
 
@@ -68,8 +73,8 @@ class Edge:
         self.cold = ColdRoutes(services, self.operations)
         self.admission = Admission(server.limits, always=ALWAYS_ADMITTED, report=services.metrics.concurrent_requests)
         self._creation = services.responses.creation
-        self.socket_limits = SocketLimits()
-        self._sockets = 0
+        self.socket_limits = server.websocket
+        self._sockets: Counter[Caller] = Counter()
         self._cors_policy = policy = server.cors_policy
         self._outermost: ASGIApp = self._serve if policy is None else with_cors(self._serve, policy)
 
@@ -175,10 +180,11 @@ class Edge:
         except LlamaStackError as error:
             await send({"type": "websocket.close", "code": 3000, "reason": error.message})
             return
-        if (refusal := self._refused_socket(scope["path"], headers)) is not None:
+        caller = principal.tenant, principal.id
+        if (refusal := self._refused_socket(scope["path"], headers, caller)) is not None:
             await send({"type": "websocket.close", "code": 1008, "reason": refusal})
             return
-        self._sockets += 1
+        self._sockets[caller] += 1
         try:
             await ResponseSocket(
                 scope,
@@ -191,21 +197,29 @@ class Edge:
                 limits=self.socket_limits,
             ).serve()
         finally:
-            self._sockets -= 1
+            self._sockets[caller] -= 1
+            self._sockets += Counter()  # without those that have none
 
-    def _refused_socket(self, path: str, headers: Mapping[bytes, bytes]) -> str | None:
+    def _refused_socket(self, path: str, headers: Mapping[bytes, bytes], caller: Caller) -> str | None:
         if ("POST", path) not in self.hot or path != RESPONSES_PATH:
             return "There is no such WebSocket route."
         if not origin_allowed(headers, self._cors_policy):
             return "Pages of this origin may not connect; server.cors says which may."
-        if self._sockets >= self._limits.concurrent_requests_max:
-            return "Too many connections; server.limits.concurrent_requests_max allows more."
+        limits = self.socket_limits
+        if self._sockets.total() >= limits.connections_max:
+            return "Too many connections; server.websocket.connections_max allows more."
+        if limits.connections_per_caller_max is not None and self._sockets[caller] >= limits.connections_per_caller_max:
+            return "Too many connections of yours; server.websocket.connections_per_caller_max allows more."
         return None
 
     async def _serve_turn(self, turn: SocketTurn, respond: Callable[[], Awaitable[None]]) -> None:
-        """As `_serve`, for a client that was let in already."""
+        """As `_serve`, for a client that was let in already, and whose key may be gone since."""
         try:
             self.admission.enter(turn, asyncio.get_running_loop())
+            known = self._authenticate(turn.headers)
+            if (known.tenant, known.id) != (turn.principal.tenant, turn.principal.id):
+                raise Unauthenticated(WRONG_KEY)
+            turn.principal = known
             await respond()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the boundary of every turn
             await self._failed(turn, error)

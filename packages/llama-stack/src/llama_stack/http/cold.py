@@ -14,6 +14,7 @@ from llama_stack.http.asgi import Message
 from llama_stack.http.dispatch import SCOPE_KEY, Operation
 from llama_stack.http.exchange import Exchange
 from llama_stack.http.middleware.depth import check_depth
+from llama_stack.http.parsing import check_json
 
 if TYPE_CHECKING:
     from llama_stack.http.documented import DocumentedApp
@@ -31,6 +32,7 @@ class ColdRoutes:
         body = await exchange.read_body()
         if exchange.is_json:
             check_depth(body, exchange.limits.json_depth_max)
+            check_json(body)
         app = self._app or await self.app()
         if exchange.path == app.openapi_url:
             await asyncio.to_thread(app.openapi)

@@ -23,7 +23,8 @@ SCOPE_KEY = "llama_stack.exchange"
 class Operation:
     """One method of one exact path: its handler, and what the OpenAPI document says of it.
 
-    `events` is the type of a stream's events, `media_type` that of a reply which is not JSON.
+    `events` gives the type of a stream's events, which the document alone needs, `media_type` that of a reply which is
+    not JSON.
     """
 
     method: str
@@ -34,7 +35,7 @@ class Operation:
     tag: str
     reply: type[BaseModel] | None = None
     request: type[BaseModel] | None = None
-    events: Any = None
+    events: Callable[[], Any] | None = None
     media_type: str | None = None
 
 

@@ -188,7 +188,7 @@ class Direct:
 def _document(app: FastAPI, operation: Operation) -> None:
     responses: dict[int | str, dict[str, Any]] = {}
     if operation.events is not None:
-        responses[EVENTS] = {"model": operation.events}
+        responses[EVENTS] = {"model": operation.events()}
     app.add_api_route(
         operation.path,
         _signature(operation),

@@ -4,7 +4,7 @@
     └── turn     one message and its events, admitted, timed and logged as a request is: an exchange
 
 What a response with `store: false` leaves is remembered for as long as it is the newest of its connection, so that the
-next one can go on from it.
+next one can go on from it; if that fails, it is forgotten.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +30,7 @@ from llama_stack_api.principal import Principal
 
 if TYPE_CHECKING:
     from llama_stack.config.server import CorsConfig, LimitsConfig
+    from llama_stack.config.websocket import SocketLimits
 
 AGE_LIMIT: Final = "websocket_connection_limit_reached"
 TERMINAL: Final = (b'{"type":"response.completed"', b'{"type":"response.incomplete"')
@@ -39,16 +39,6 @@ Turns = Callable[["SocketTurn", Callable[[], Awaitable[None]]], Awaitable[None]]
 """Serves one turn as the edge serves a request: admitted, logged, its errors told."""
 
 _encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class SocketLimits:
-    age_s: float = 3600.0
-    """After so long a connection ends, once its present response has."""
-    idle_s: float = 600.0
-    """How long a connection may be without a response."""
-    waiting_max: int = 16
-    """Messages that may wait for the response before theirs."""
 
 
 class SocketTurn(Exchange):
@@ -97,7 +87,7 @@ class ResponseSocket:
         creation: ResponseCreation,
         serve_turn: Turns,
         request_limits: LimitsConfig,
-        limits: SocketLimits | None = None,
+        limits: SocketLimits,
     ) -> None:
         self._scope = scope
         self._receive = receive
@@ -106,8 +96,9 @@ class ResponseSocket:
         self._creation = creation
         self._serve_turn = serve_turn
         self._request_limits = request_limits
-        self._limits = limits or SocketLimits()
+        self._limits = limits
         self._messages: asyncio.Queue[bytes | None] = asyncio.Queue(self._limits.waiting_max)
+        self._waiting_bytes = 0
         self._turn: SocketTurn | None = None
         self._gone = False
         self._remembered: tuple[str, list[Entry]] | None = None
@@ -119,6 +110,7 @@ class ResponseSocket:
         ends_at = asyncio.get_running_loop().time() + self._limits.age_s
         try:
             while (message := await self._next(ends_at)) is not None:
+                self._waiting_bytes -= len(message)
                 await self._answer(message)
                 if asyncio.get_running_loop().time() >= ends_at:
                     await self._end_of_age()
@@ -139,11 +131,17 @@ class ResponseSocket:
     async def _read(self) -> None:
         while (message := await self._receive())["type"] != "websocket.disconnect":
             text = _body(message)
-            if self._messages.full():
+            waiting = self._messages.qsize()
+            too_large = self._waiting_bytes + len(text) > self._request_limits.body_bytes_max
+            if self._messages.full() or (waiting and too_large):
                 await self._refuse(
-                    RateLimited(f"{self._limits.waiting_max} messages wait already; send one after the other.")
+                    RateLimited(
+                        f"{waiting} messages wait already; send one after the other, or raise "
+                        "server.websocket.waiting_max."
+                    )
                 )
             else:
+                self._waiting_bytes += len(text)
                 self._messages.put_nowait(text)
         self._gone = True
         if self._turn is not None:
@@ -168,13 +166,14 @@ class ResponseSocket:
         check_depth(message, turn.limits.json_depth_max)
         request = parse(CreateOverWebSocket, message)
         turn.stream_id = request.stream_id
-        before = self._before(request)
-        try:
-            followed = await self._followed(request, turn, before)
-            await self._send_events(turn, followed, remember=request.store is False or request.generate is False)
-        except BaseException:
-            self._remembered = None if before is not None else self._remembered
-            raise
+        remembered, before = self._remembered, self._before(request)
+        if before is not None:
+            self._remembered = None  # until it is clear that this does not fail
+        followed = await self._followed(request, turn, before)
+        last = await self._send_events(turn, followed)
+        if last.startswith(TERMINAL):
+            unstored = request.store is False or request.generate is False
+            self._remembered = _remembered(followed, last) if unstored else remembered
 
     def _before(self, request: CreateOverWebSocket) -> list[Entry] | None:
         if self._remembered is None or request.previous_response_id != self._remembered[0]:
@@ -191,7 +190,8 @@ class ResponseSocket:
             self._creation.follow(request, call, before) if generate else self._creation.ready(request, call, before)
         )
 
-    async def _send_events(self, turn: SocketTurn, followed: Followed, *, remember: bool) -> None:
+    async def _send_events(self, turn: SocketTurn, followed: Followed) -> bytes:
+        """The last of them."""
         loop, idle_s = asyncio.get_running_loop(), turn.limits.stream_idle_timeout_s
         last = b""
         try:
@@ -203,10 +203,7 @@ class ResponseSocket:
         finally:
             await followed.events.aclose()
         turn.replied = True
-        if remember and last.startswith(TERMINAL):
-            response = msgspec.json.decode(last)["response"]
-            output = [Entry(item) for item in response["output"]]
-            self._remembered = response["id"], [*followed.turn.input, *output]
+        return last
 
     async def _refuse(self, error: LlamaStackError) -> None:
         await SocketTurn(self._scope, self._send, self._request_limits, self._principal).send_error(error)
@@ -235,6 +232,11 @@ def origin_allowed(headers: Mapping[bytes, bytes], policy: CorsConfig | None) ->
         return False
     by_name = "*" in policy.allow_origins or origin in policy.allow_origins
     return by_name or bool(policy.allow_origin_regex and re.fullmatch(policy.allow_origin_regex, origin))
+
+
+def _remembered(followed: Followed, last: bytes) -> tuple[str, list[Entry]]:
+    response = msgspec.json.decode(last)["response"]
+    return response["id"], [*followed.context, *map(Entry, response["output"])]
 
 
 def _as_request(request: CreateOverWebSocket) -> CreateOverWebSocket:

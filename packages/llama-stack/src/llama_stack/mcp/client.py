@@ -9,14 +9,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llama_stack.mcp.errors import McpError, McpHTTPError, McpTimeout, McpUnreachable
-from llama_stack.mcp.model import McpLimits, McpResult, McpServer, McpServerInfo, McpTool, StdioCommand
+from llama_stack.mcp.model import McpLimits, McpResult, McpServer, McpServerInfo, McpTool
 from llama_stack.net.egress import Egress
 from llama_stack_api.errors import Overloaded
 
 if TYPE_CHECKING:
     from llama_stack.mcp.session import Session
-
-__all__ = ["McpClients", "McpLimits", "McpResult", "McpServer", "McpServerInfo", "McpTool", "StdioCommand"]
 
 T = TypeVar("T")
 
@@ -86,10 +84,10 @@ class McpClients:
 
     async def _session(self, server: McpServer, deadline: float) -> Session:
         """A session that is up: the one that is kept for the server, or a new one."""
-        if self._closed:
-            raise McpUnreachable(f"MCP server '{server.label}' cannot be asked: the server is stopping.", sent=False)
         if self._module is None:
             self._module = await asyncio.to_thread(importlib.import_module, _SESSION_MODULE)
+        if self._closed:  # perhaps while that was imported
+            raise McpUnreachable(f"MCP server '{server.label}' cannot be asked: this server is stopping.", sent=False)
         key = server.key()
         session = self._sessions.get(key)
         if session is None:

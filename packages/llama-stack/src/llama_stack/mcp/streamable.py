@@ -106,14 +106,14 @@ class _Exchanges(MessageWriter):
         """The answer from an event stream, which the server may cut and expect us to go on with."""
         seen = EventPosition()
         for _ in range(_RESUMES_MAX):
-            async for message in self._link.messages(self._link.events(reply, seen)):
-                if isinstance(message, JSONRPCRequest):
-                    await self._deliver.send(SessionMessage(message))
-                else:
-                    return self._own(request, message)
+            try:
+                answer = await self._answer_in(reply, seen)
+            finally:
+                await reply.aclose()
+            if answer is not None:
+                return self._own(request, answer)
             if seen.last_id is None:
                 break
-            await reply.aclose()
             await asyncio.sleep(max(seen.retry_ms, 100) / 1000)
             resume = {**headers, "accept": EVENT_STREAM, "last-event-id": seen.last_id}
             resume.pop("content-type")
@@ -122,6 +122,14 @@ class _Exchanges(MessageWriter):
                 break
         await reply.aclose()
         raise self._link.gone("ended its stream without an answer")
+
+    async def _answer_in(self, reply: EgressReply, seen: EventPosition) -> JSONRPCResponse | JSONRPCError | None:
+        """None if the stream ends without one. What the server asks in between goes to the SDK."""
+        async for message in self._link.messages(self._link.events(reply, seen)):
+            if not isinstance(message, JSONRPCRequest):
+                return message
+            await self._deliver.send(SessionMessage(message))
+        return None
 
     async def _refused(self, request: JSONRPCRequest, headers: dict[str, str], reply: EgressReply) -> JSONRPCError:
         """The JSON-RPC error that may come with a status; everything else is raised."""

@@ -45,10 +45,10 @@ class WebSearchRouter:
     def __init__(self, providers: Iterable[SearchProvider]) -> None:
         self._providers = sorted(providers, key=lambda each: each.built_in)
 
-    def check(self) -> None:
-        """`InvalidRequest` that says what to configure, if there is no provider at all."""
-        if not self._providers:
-            raise InvalidRequest(self._nobody(), param="type", code="web_search_not_configured")
+    @property
+    def available(self) -> bool:
+        """Whether there is a provider at all; each call may bring its key."""
+        return bool(self._providers)
 
     async def web_search(self, query: WebQuery, call: Call) -> list[WebResult]:
         """`InvalidRequest` where nobody can be asked; where all fail, what the first one said."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
-import sqlalchemy as sa
 
 from llama_stack.runs.model import Run
-from llama_stack.storage.sql.database import Database, Prepared
+from llama_stack.storage.sql.database import Database, Prepared, Query
 from llama_stack.storage.sql.runs import RunStatements, tenants_ready
 
 TENANTS_MAX = 16
@@ -26,7 +23,7 @@ class Claims:
         self._database = database
         self._statements = statements
         self._clock = clock
-        self._of_kinds: dict[tuple[str, ...], tuple[sa.Select[Any], Prepared]] = {}
+        self._of_kinds: dict[tuple[str, ...], tuple[Query, Prepared]] = {}
         self._turn = ""
         """Where the next round begins: the tenant served last, who is now the last."""
 
@@ -61,7 +58,7 @@ class Claims:
         )
         return [Run.of(row) for each in written for row in each.rows]
 
-    async def _ready(self, query: sa.Select[Any], count_max: int) -> dict[str, int]:
+    async def _ready(self, query: Query, count_max: int) -> dict[str, int]:
         """Tenants in turn, with what they have ready."""
         params = {"now": self._clock(), "count_max": count_max, "tenants_max": TENANTS_MAX}
         later: dict[str, int] = dict(await self._database.read(query, {**params, "from_tenant": self._turn}))

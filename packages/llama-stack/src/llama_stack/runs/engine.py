@@ -54,6 +54,7 @@ class RunEngine:
             alone=not database.shared,
             holder=holder,
         )
+        self._starting: set[asyncio.Task[Created]] = set()
         retention = self.journal.retention
         self._sweepers = (Sweeper("runs", retention.sweep), Sweeper("events of runs", retention.sweep_logs))
 
@@ -67,6 +68,7 @@ class RunEngine:
         """Lets runs go on for `drain_s`, or until this is cancelled, then gives them back to the queue."""
         for sweeper in self._sweepers:
             await sweeper.stop()
+        await asyncio.gather(*self._starting, return_exceptions=True)
         try:
             await self._worker.close()
         finally:
@@ -81,17 +83,31 @@ class RunEngine:
             self._wakes.queued.set()
             return created
         self._worker.check_room()
-        created = await self.journal.create(principal, new, holder=self._worker.holder, lease_s=self._timings.lease_s)
-        if created.new:
-            self._worker.start(Claim(created.run, new.payload))
+        creating = asyncio.create_task(
+            self.journal.create(principal, new, holder=self._worker.holder, lease_s=self._timings.lease_s),
+            name="start of a run",
+        )
+        self._starting.add(creating)
+        creating.add_done_callback(self._starting.discard)
+        try:
+            created = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            # The caller hung up. The run is stored all the same, and would lie about until a heartbeat misses it.
+            creating.add_done_callback(lambda done: self._execute(done.result(), new) if _succeeded(done) else None)
+            raise
+        self._execute(created, new)
         return created
+
+    def _execute(self, created: Created, new: NewRun) -> None:
+        if created.new:
+            self._worker.start(Claim(created.run, new.payload, new.secrets))
 
     def start_ephemeral(self, principal: Principal, new: NewRun, *, streamed: bool) -> Run:
         """A run that is kept nowhere: it is gone once it ends, or with this process. `streamed`: `tail` will be read,
         once and from the start; the run waits for its reader. Follow it before anything else is awaited."""
         self._worker.check_room()
         run = self.journal.new_run(principal, new, held=True)
-        self._worker.start_ephemeral(Claim(run, new.payload), streamed=streamed)
+        self._worker.start_ephemeral(Claim(run, new.payload, new.secrets), streamed=streamed)
         return run
 
     def tail(
@@ -154,7 +170,7 @@ class RunEngine:
         if kind is None:
             return Closing()
         replay = Replay((await self.journal.replay(run)).steps, next_event)
-        payload = await self.journal.payload(run.id)
+        payload = (await self.journal.claim_of(run)).payload
         outcome = Outcome(RunStatus.CANCELLED)
         ending = Ending(run, payload, outcome, replay, lambda: self.journal.log(run))
         return await closing_of(kind, ending, self.journal.limits)
@@ -202,3 +218,7 @@ class RunEngine:
             if self._worker.live(run_id) is None:
                 await wait_for(event, self._timings.poll_s)
             return False
+
+
+def _succeeded(task: asyncio.Task[Created]) -> bool:
+    return not task.cancelled() and task.exception() is None

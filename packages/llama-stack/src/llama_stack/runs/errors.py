@@ -13,6 +13,7 @@ LlamaStackError
 
 from __future__ import annotations
 
+from llama_stack.runs.model import RunError
 from llama_stack_api.errors import Conflict, InvalidRequest, LlamaStackError, NotFound
 
 
@@ -39,6 +40,10 @@ class StepFailed(LlamaStackError):
     """The step failed, now or before a crash: it is not tried again."""
 
     default_code = "step_failed"
+
+    def __init__(self, failure: RunError) -> None:
+        super().__init__(failure.message, code=failure.code, param=failure.param)
+        self.failure = failure
 
 
 class StepInterrupted(LlamaStackError):

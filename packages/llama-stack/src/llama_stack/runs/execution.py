@@ -44,6 +44,7 @@ class Execution:
         self.live = live
         self.recorder: Recorder = EphemeralRecorder(journal.limits, live)
         self._payload = claim.payload
+        self._secrets = claim.secrets
         self._kind = kind
         self._journal = journal
         self._stop: Stop | None = None
@@ -114,13 +115,15 @@ class Execution:
                 ) from None
             raise self._broken(error) from error
         except LlamaStackError as error:
-            raise _failed(error.code or "internal_error", error.message) from error
+            raise _Unfinished(Outcome(RunStatus.FAILED, error=RunError.of(error))) from error
         except Exception as error:
             raise self._broken(error) from error
 
     def _handle(self, replay: Replay, deadline: float) -> RunHandle:
         steps = Steps(self.run, self.recorder, self._journal.limits, replay, self._journal.observer)
-        return RunHandle(self.run, self._payload, deadline, self.live.stored, steps, self.recorder)
+        return RunHandle(
+            self.run, self._payload, deadline, self.live.stored, steps, self.recorder, secrets=self._secrets
+        )
 
     def _broken(self, error: Exception) -> _Unfinished:
         logging.getLogger(__name__).error("the run %s failed", self.run.id, exc_info=error)

@@ -65,9 +65,9 @@ class Steps:
             result = await effect()
         except LlamaStackError as error:
             if self._recorder.lost is None:
-                failure = msgspec.json.encode(RunError(error.code or "step_failed", error.message))
-                await self._end(_ended(step, StepStatus.FAILED, failure))
-                raise StepFailed(error.message, code=error.code) from error
+                failure = RunError.of(error)
+                await self._end(_ended(step, StepStatus.FAILED, msgspec.json.encode(failure)))
+                raise StepFailed(failure) from error
             raise
         check_limit(
             self._limits, "step_bytes_max", len(result), f"the result of the step {key} has {len(result)} bytes"
@@ -99,6 +99,8 @@ class RunHandle:
     stored: bool
     steps: Steps
     recorder: Recorder
+    secrets: bytes = b""
+    """As they came with the run; gone from the store at its end."""
 
     @property
     def principal(self) -> Principal:
@@ -158,8 +160,7 @@ def _replayed(step: Step) -> bytes:
         raise StepInterrupted(step.key)
     result = step.result or b""
     if step.status is StepStatus.FAILED:
-        error = msgspec.json.decode(result, type=RunError)
-        raise StepFailed(error.message, code=error.code)
+        raise StepFailed(msgspec.json.decode(result, type=RunError))
     return result
 
 

@@ -35,7 +35,7 @@ from llama_stack.runs.observer import RunObserver, Unobserved
 from llama_stack.runs.reader import RunReader, owned, this
 from llama_stack.runs.retention import Retention
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row
-from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, RUN, RunStatements
+from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, RUN, SECRETS, RunStatements
 from llama_stack_api.errors import Conflict, Overloaded
 from llama_stack_api.principal import Principal
 
@@ -56,6 +56,8 @@ class Commit:
     begun: Sequence[Step] = ()
     ended: Sequence[Step] = ()
     outcome: Outcome | None = None
+    erases: bool = False
+    """The run has secrets, which go with its end."""
 
     @property
     def durable(self) -> bool:
@@ -96,9 +98,11 @@ class Journal(RunReader):
         params = _row(run, new, holder, run.created_at + lease_s if holder else new.not_before or run.created_at)
         statement = self._statements.create_held if holder else self._statements.create_queued
         limit = {} if holder else {"queued_max": self.limits.queued_per_tenant_max}
-        created, _ = await self._database.write(
+        given = {"payload": new.payload} | ({SECRETS: new.secrets} if new.secrets else {})
+        documents = ({**_held(run.id, run.fence), "new_name": name, "new_body": body} for name, body in given.items())
+        created, *_ = await self._database.write(
             (statement, {**params, **limit}),
-            (self._statements.document, {**_held(run.id, run.fence), "new_name": "payload", "new_body": new.payload}),
+            *((self._statements.document, each) for each in documents),
             durable=holder is None,
         )
         if created.rows:
@@ -158,7 +162,8 @@ class Journal(RunReader):
             first = await self.next_event(run_id)
             closing = await last_words(run, first) if last_words else Closing()
             outcome = Outcome(RunStatus.CANCELLED, closing.result, documents=closing.documents)
-            commit = Commit(run_id, run.fence, first, closing.events, outcome=outcome)
+            erases = bool((await self.claim_of(run)).secrets)
+            commit = Commit(run_id, run.fence, first, closing.events, outcome=outcome, erases=erases)
             writes = self._writes([commit], self._statements.events)
             *_, written = await self._database.write(*writes, durable=True)
             if written.rows:
@@ -183,7 +188,13 @@ class Journal(RunReader):
             kinds, holder, lease_s=lease_s, count_max=count_max, busy=busy, tenant_max=tenant_max
         )
         runs.sort(key=lambda run: (run.created_at, run.id))
-        return [Claim(run, await self.payload(run.id)) for run in runs]
+        return [await self.claim_of(run) for run in runs]
+
+    async def claim_of(self, run: Run) -> Claim:
+        """For whoever holds the run."""
+        rows = await self._database.read(self._statements.given_to, {"of_run": run.id})
+        given = {name: bytes(body) for name, body in rows}
+        return Claim(run, given.get("payload", b""), given.get(SECRETS, b""))
 
     async def renew(self, holder: str, *, lease_s: float) -> dict[str, int]:
         """Extend all leases of a holder; the runs that it has, with their fences."""
@@ -260,11 +271,6 @@ class Journal(RunReader):
                 yield event
             next_event = page[-1].number + 1
 
-    async def payload(self, run_id: str) -> bytes:
-        """For whoever holds the run."""
-        rows = await self._database.read(self._statements.payload_of, {"of_run": run_id})
-        return bytes(rows[0][0]) if rows else b""
-
     async def fence_of(self, run_id: str) -> int | None:
         """For whoever holds the run, or held it."""
         rows = await self._database.read(self._statements.fence_of, {"of_run": run_id})
@@ -284,6 +290,7 @@ class Journal(RunReader):
             others += ((self._statements.end_step, {**held, **self._ended(step)}) for step in commit.ended)
             if commit.outcome is not None:
                 others += ((self._statements.document, {**held, **each}) for each in _documents(commit.outcome))
+                others += [(self._statements.erase_secrets, held)] * commit.erases
                 others.append((self._statements.finish, {**held, **self._ending(commit.outcome)}))
         if rows and self._database.shared:
             return [(events, _arrays(rows)), *others]

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from llama_stack.storage.sql.database import Row
+from llama_stack_api.errors import LlamaStackError
 
 
 class RunStatus(StrEnum):
@@ -32,11 +33,20 @@ class StepStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class RunError(msgspec.Struct, frozen=True):
-    """Why a run, or a step, failed: for its owner to read, without secrets."""
+class RunError(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a run, or a step, failed: for its owner to read, without secrets.
+
+    To whoever waits for it, it is an HTTP error of this `status`; `param` is what of the request is to blame.
+    """
 
     code: str
     message: str
+    status: int = 500
+    param: str | None = None
+
+    @classmethod
+    def of(cls, error: LlamaStackError) -> RunError:
+        return cls(error.code or "internal_error", error.message, error.status, error.param)
 
 
 class Event(NamedTuple):
@@ -61,6 +71,9 @@ class NewRun:
     """Unguessable; made by the journal if it is not given."""
     label: str | None = None
     """What lists are filtered by, if its kind has such a thing."""
+    secrets: bytes = b""
+    """Sealed by its kind, and bound to the run. The journal keeps them apart from the payload, and erases them in the
+    transaction that ends the run, whoever ends it and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +122,7 @@ class Claim:
 
     run: Run
     payload: bytes
+    secrets: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,11 @@ class RunReader:
         rows = await self._database.read(self._queries.document_of, {**this(principal, run_id), "of_name": name})
         return bytes(rows[0][0]) if rows else None
 
+    async def documents(self, principal: Principal, prefix: str, name: str) -> list[bytes]:
+        """The documents of the runs whose ids begin so: lower-case hex digits are what follows in them."""
+        params = {**owned(principal), "of_first": prefix, "of_end": f"{prefix}g", "of_name": name}
+        return [bytes(body) for (body,) in await self._database.read(self._queries.documents_between, params)]
+
     async def chain(self, principal: Principal, run_id: str, name: str) -> list[tuple[str, bytes]]:
         """The documents `name` of the runs that this one goes on from, by `parent`, the first one first, then its own;
         with the runs' ids. Runs without that document are left out; deleted and expired ones are not.

@@ -119,6 +119,8 @@ class SqlRecorder:
         committer: Committer,
         live: LiveLog,
         on_lost: Callable[[], None],
+        *,
+        has_secrets: bool = False,
     ) -> None:
         self.lost: LlamaStackError | None = None
         self.next_event = 0
@@ -129,6 +131,7 @@ class SqlRecorder:
         self._committer = committer
         self._live = live
         self._on_lost = on_lost
+        self._has_secrets = has_secrets
         self._first = 0
         self._events: list[bytes] = []
         self._begun: list[Step] = []
@@ -240,7 +243,7 @@ class SqlRecorder:
         commit.begun = [*commit.begun, *begun]
         commit.ended = [*commit.ended, *ended]
         if outcome is not None:
-            commit.outcome = outcome
+            commit.outcome, commit.erases = outcome, self._has_secrets
             commit.events = [*commit.events, *outcome.events]
             self._first = self.next_event = self.next_event + len(outcome.events)
         if not (commit.events or commit.begun or commit.ended or commit.outcome):

@@ -53,6 +53,7 @@ class Worker:
         self._orphans: set[tuple[str, int]] = set()
         self._heartbeats: asyncio.Task[None] | None = None
         self._claiming: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._runs: set[asyncio.Task[None]] = set()
         self._checks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -65,11 +66,14 @@ class Worker:
         self._heartbeats = self._loop(self._heartbeat, "heartbeat of runs")
         if self._claims:
             self._claiming = self._loop(self._claim, "claims of runs")
+            if not self._alone:
+                self._watching = self._loop(self._watch_peers, "the look for workers that are gone")
 
     async def close(self) -> None:
         """Take nothing new, let what runs go on for a while, or until this is cancelled, then give it back."""
         self._closing = True
-        await _cancelled(self._claiming)
+        for task in (self._claiming, self._watching):
+            await _cancelled(task)
         hurried: asyncio.CancelledError | None = None
         if self._runs:
             try:
@@ -110,7 +114,9 @@ class Worker:
         """Execute a stored run that this worker's `holder` has claimed."""
         live = LiveLog(claim.run)
         execution = Execution(claim, self._kinds[claim.run.kind], self._journal, live)
-        execution.recorder = SqlRecorder(claim.run, self._journal, self._committer, live, execution.lost)
+        execution.recorder = SqlRecorder(
+            claim.run, self._journal, self._committer, live, execution.lost, has_secrets=bool(claim.secrets)
+        )
         return self._start(execution)
 
     def start_ephemeral(self, claim: Claim, *, streamed: bool) -> LiveLog:
@@ -192,7 +198,6 @@ class Worker:
             if executing or self._orphans or self._claims:
                 await self._renew(executing)
             if self._claims:
-                await self._free_dead()
                 self._journal.observer.waiting(await self._journal.waiting())
 
     async def _renew(self, executing: list[Execution]) -> None:
@@ -210,6 +215,11 @@ class Worker:
         """What was claimed and never started: the claim was cut off, or the store failed."""
         for run_id, fence in (await self._journal.renew(self.holder, lease_s=self._timings.lease_s)).items():
             await self._journal.release(run_id, fence)
+
+    async def _watch_peers(self) -> None:
+        while True:
+            await asyncio.sleep(self._timings.poll_s)
+            await self._free_dead()
 
     async def _free_dead(self) -> None:
         freed = await self._journal.free((lambda holder: holder != self.holder) if self._alone else is_dead)

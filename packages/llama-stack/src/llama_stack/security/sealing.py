@@ -13,7 +13,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -45,18 +45,18 @@ class KeyFileRefused(LlamaStackError):
 
 
 class KeySealer:
-    """The first of `keys` seals, all of them open. `make` is asked for keys when something is first to be sealed and
-    there are none."""
+    """The first of `keys` seals, all of them open. Without any they are those of `key_file`, which is made when
+    something is first to be sealed: here, or by another process that shares it."""
 
-    def __init__(self, keys: Sequence[bytes], make: Callable[[], Sequence[bytes]] = lambda: ()) -> None:
+    def __init__(self, keys: Sequence[bytes], key_file: Path | None = None) -> None:
         self._keys = list(keys)
-        self._make = make
+        self._key_file = key_file
         self._ciphers: dict[bytes, AESGCM] = {}
         """By key id, the one that seals first; empty until the first use, which imports the library."""
 
     def seal(self, secret: bytes, bound_to: bytes) -> bytes:
-        if not self._keys:
-            self._keys = list(self._make())
+        if not self._keys and self._key_file is not None:
+            self._keys = make_key_file(self._key_file)
         key_id, cipher = next(iter(self._opened().items()))
         nonce = secrets.token_bytes(NONCE_BYTES)
         return VERSION + key_id + nonce + cipher.encrypt(nonce, secret, VERSION + bound_to)
@@ -65,6 +65,8 @@ class KeySealer:
         """`CredentialsLost` if it was sealed under another key, for something else, or was changed."""
         from cryptography.exceptions import InvalidTag
 
+        if not self._keys and self._key_file is not None and self._key_file.exists():
+            self._keys = read_key_file(self._key_file)
         cipher = self._opened().get(sealed[len(VERSION) : _HEADER_BYTES])
         if cipher is None or not sealed.startswith(VERSION):
             raise CredentialsLost(
@@ -92,7 +94,7 @@ def sealer_for(config: SecretsConfig, state_dir: Path) -> KeySealer:
     if keys:
         return KeySealer(keys)
     path = config.key_file or state_dir / KEY_FILE
-    return KeySealer(read_key_file(path) if path.exists() else [], lambda: make_key_file(path))
+    return KeySealer(read_key_file(path) if path.exists() else [], path)
 
 
 def read_key_file(path: Path) -> list[bytes]:

@@ -10,9 +10,9 @@ from pydantic import BaseModel
 
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.include import visible
-from llama_stack.services.kept_items import kept_items
+from llama_stack.services.items import kept_items
+from llama_stack.services.pages import list_json
 from llama_stack.storage.sql.conversations import ConversationStore, StoredConversation, StoredItem
-from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.openai.conversations import (
     AddItemsRequest,
     Conversation,
@@ -52,13 +52,13 @@ class ConversationService:
         """The list of what was added."""
         items = _stored(request.items)
         await self._store.add_items(call.principal, conversation_id, items)
-        return _list(items, include, has_more=False)
+        return _list(items, include, more=False)
 
     async def list_items(self, conversation_id: str, params: ListItemsParams, call: Call) -> bytes:
         page = await self._store.list_items(
             call.principal, conversation_id, after=params.after, limit=params.limit, order=params.order
         )
-        return _list(page.items, params.include or (), has_more=page.has_more)
+        return _list(page.items, params.include or (), more=page.has_more)
 
     async def get_item(self, conversation_id: str, item_id: str, include: Include, call: Call) -> bytes:
         item = await self._store.get_item(call.principal, conversation_id, item_id)
@@ -69,26 +69,15 @@ class ConversationService:
 
 
 def _stored(items: Sequence[BaseModel]) -> list[StoredItem]:
-    try:
-        return [StoredItem(item["id"], msgspec.json.encode(Entry(item))) for item in kept_items(items)]
-    except UnicodeEncodeError:
-        raise InvalidRequest("an item holds half a surrogate pair, which is no text", param="items") from None
+    return [StoredItem(item["id"], msgspec.json.encode(Entry(item))) for item in kept_items(items)]
 
 
 def _visible(item: StoredItem, include: Include) -> Item:
     return visible({**_entry.decode(item.body).item, "id": item.id}, include)
 
 
-def _list(items: Sequence[StoredItem], include: Include, *, has_more: bool) -> bytes:
-    return msgspec.json.encode(
-        {
-            "object": "list",
-            "data": [_visible(item, include) for item in items],
-            "first_id": items[0].id if items else "",
-            "last_id": items[-1].id if items else "",
-            "has_more": has_more,
-        }
-    )
+def _list(items: Sequence[StoredItem], include: Include, *, more: bool) -> bytes:
+    return list_json([_visible(item, include) for item in items], [item.id for item in items], more=more)
 
 
 def _shown(stored: StoredConversation) -> Conversation:

@@ -32,6 +32,7 @@ from llama_stack.services.responses.drafts import Drafts
 from llama_stack.services.responses.history import ResponseHistory
 from llama_stack.services.responses.model import RoutedModel
 from llama_stack.services.responses.reading import StoredResponses
+from llama_stack.services.responses.references import StoredItems
 from llama_stack.services.responses.service import ResponseService
 from llama_stack.services.shields import ShieldRouter
 from llama_stack.storage.sql.conversations import ConversationStore
@@ -69,7 +70,7 @@ async def open_responses(config: RunConfig, parts: Parts, database: Database, ex
         tools=kinds,
         shields=shields,
         sealer=parts.sealer,
-        attachments=FetchedAttachments(parts.egress),
+        attachments=FetchedAttachments(parts.egress, limits=config.server.responses.attachments),
         limits=config.server.responses,
         metrics=parts.metrics.agent,
     )
@@ -81,17 +82,18 @@ async def open_responses(config: RunConfig, parts: Parts, database: Database, ex
         history=history,
         conversations=parts.conversations,
         prompts=parts.prompts,
-        references=stored,
+        references=StoredItems(engine.journal, parts.conversations),
         kinds=kinds,
         shields=shields,
         forwarded=_forwarded(parts.providers),
+        limits=config.server.responses,
     )
     await engine.open()
     exits.push_async_callback(engine.close)
     return ResponseService(
         creation=ResponseCreation(engine, drafts, stored, parts.sealer),
         stored=stored,
-        context=ResponseContext(drafts, model, parts.sealer),
+        context=ResponseContext(drafts, model, parts.sealer, config.server.responses),
     )
 
 

@@ -129,4 +129,5 @@ class Response(WireModel):
 
     # beyond OpenAI's contract
     frequency_penalty: Number | None = None
+    max_infer_iters: Integer | None = None
     presence_penalty: Number | None = None

@@ -32,7 +32,7 @@ class Assembler:
 
     `coalesce`: one delta for each part, for responses that nobody watches. `seal` makes the `encrypted_content` of
     reasoning. With `summarize`, `pending_summary` is the text of a reasoning item that awaits its `summary`; what comes
-    after it is held back until then.
+    after it is held back until then. `response_id` is that of the response whose items these are.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Assembler:
         coalesce: bool = False,
         seal: Callable[[str], str] | None = None,
         summarize: bool = False,
+        response_id: str = "",
     ) -> None:
         self.pending_summary: str | None = None
         self.generated = Generated(entries=[])
@@ -50,7 +51,7 @@ class Assembler:
         self._coalesce = coalesce
         self._seal = seal
         self._summarize = summarize
-        self._output = Output()
+        self._output = Output(response_id)
         self._tools = tools
         self._calls = Calls(tools, self._output, coalesce=coalesce)
         self._called: list[Calls] = []

@@ -13,9 +13,12 @@ from typing import Any
 
 import msgspec
 
+from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.chunks import CallDelta, FunctionDelta
-from llama_stack.agent.chat.open_calls import CALLS, OpenCall, json_object
-from llama_stack.agent.entries import PREFIXES, Entry, Event, ModelCall, new_id
+from llama_stack.agent.chat.open_calls import CALLS, OpenCall
+from llama_stack.agent.chat.open_items import Place
+from llama_stack.agent.entries import Entry, Event, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.tools.base import BoundTool, CallerTool
 from llama_stack.agent.turn import ServerCall
 from llama_stack_api.errors import ProviderStreamBroken
@@ -24,13 +27,14 @@ from llama_stack_api.errors import ProviderStreamBroken
 class Output:
     """The items of one call of the model by their `output_index`; an item that was cut off leaves a gap."""
 
-    def __init__(self) -> None:
+    def __init__(self, response_id: str) -> None:
         self.entries: dict[int, Entry] = {}
+        self.response_id = response_id
         self._next = 0
 
-    def place(self) -> int:
+    def place(self) -> Place:
         self._next += 1
-        return self._next - 1
+        return Place(self._next - 1, self.response_id)
 
 
 class _Call:
@@ -124,7 +128,7 @@ class Calls:
         tool = self._tools.get(name)
         if tool is not None and tool.runner is not None:
             kind = "mcp_approval_request" if tool.needs_approval else f"{tool.runner.kind}_call"
-            call.server_item = new_id(kind if kind in PREFIXES else tool.runner.kind)
+            call.server_item = new_id(kind, self._output.response_id)
             return
         caller = (tool.caller if tool else None) or CallerTool("function", name)
         call.view = CALLS[caller.kind](self._output.place(), call.id, caller, events, coalesce=self._coalesce)

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from llama_stack.agent.entries import Item
 from llama_stack.agent.tools.base import BoundTool
 from llama_stack_api.errors import InvalidRequest
 
+_Name: TypeAlias = tuple[str | None, ...]
 _MODES = ("none", "auto", "required")
 _NEEDED = ("function", "custom", "mcp", "namespace", "file_search", "web_search", "tool_search")
 """Types of references that must name a tool that is there."""
@@ -44,10 +45,9 @@ def chat_choice(tool_choice: Any, tools: Sequence[BoundTool], *, first_round: bo
     if tool_choice.get("type") == "allowed_tools":
         allowed = tool_choice.get("allowed_tools") or tool_choice
         references = [reference for reference in allowed.get("tools") or () if isinstance(reference, dict)]
-        chosen = [tool for reference in references for tool in _chosen(reference, tools)]
-        kept = tuple(tool for tool in tools if any(tool is one for one in chosen))
+        kept = tuple(_chosen(references, tools))
         return _by_mode(str(allowed.get("mode") or "auto"), kept, first_round=first_round)
-    return _forced(_chosen(tool_choice, tools) if first_round else (), tools)
+    return _forced(_chosen([tool_choice], tools) if first_round else (), tools)
 
 
 def _by_mode(mode: str, tools: tuple[BoundTool, ...], *, first_round: bool) -> ChatChoice:
@@ -66,38 +66,58 @@ def _forced(chosen: Sequence[BoundTool], tools: tuple[BoundTool, ...]) -> ChatCh
     return ChatChoice(tuple(chosen), "required")
 
 
-def _chosen(reference: Item, tools: Sequence[BoundTool]) -> list[BoundTool]:
-    """The tools that a reference means; none if it is of a type that nobody here runs."""
-    kind = _plain_type(reference.get("type"))
-    chosen = [tool for tool in tools if _means(kind, reference, tool)]
-    if not chosen and kind in _NEEDED:
-        name = _name(kind, reference) or reference.get("server_label")
-        raise InvalidRequest(
-            f"'tool_choice' names a tool of type '{kind}'{f' named {name!r}' if name else ''}, which is not among the "
-            "tools that the model may use.",
-            param="tool_choice",
-        )
-    return chosen
+def _chosen(references: Sequence[Item], tools: Sequence[BoundTool]) -> list[BoundTool]:
+    """The tools that references mean; none for those of a type that nobody here runs. Requests choose how many there
+    are of both, so each is looked at once."""
+    names = [_names_of(tool) for tool in tools]
+    there = set().union(*names)
+    meant: set[_Name] = set()
+    for reference in references:
+        kind = _plain_type(reference.get("type"))
+        found = _names_in(kind, reference)
+        if kind in _NEEDED and there.isdisjoint(found):
+            raise _not_there(kind, reference)
+        meant |= found
+    return [tool for tool, own in zip(tools, names, strict=True) if not meant.isdisjoint(own)]
 
 
-def _means(kind: str, reference: Item, tool: BoundTool) -> bool:
+def _names_of(tool: BoundTool) -> set[_Name]:
+    """All that a tool can be meant by."""
+    names: set[_Name] = {("type", _plain_type(tool.origin.get("type")))}
+    if (caller := tool.caller) is not None:
+        names |= {("model's", caller.kind, tool.name), ("namespace", caller.namespace)}
+        names |= {("own", caller.kind, namespace, caller.name) for namespace in (None, caller.namespace)}
+    if tool.label is not None:
+        names |= {("mcp", tool.label, name) for name in (None, tool.bare_name)}
+    return names
+
+
+def _names_in(kind: str, reference: Item) -> set[_Name]:
     name = _name(kind, reference)
     if kind in ("function", "custom"):
-        caller = tool.caller
-        if caller is None or caller.kind != kind:
-            return False
-        return tool.name == name or (caller.name == name and reference.get("namespace") in (None, caller.namespace))
+        return {("model's", kind, name), ("own", kind, _text(reference.get("namespace")), name)}
     if kind == "mcp":
-        return tool.label == reference.get("server_label") and name in (None, tool.bare_name)
-    if kind == "namespace":
-        return tool.caller is not None and tool.caller.namespace == name
-    return _plain_type(tool.origin.get("type")) == kind
+        return {("mcp", _text(reference.get("server_label")), name)}
+    return {("namespace", name) if kind == "namespace" else ("type", kind)}
+
+
+def _not_there(kind: str, reference: Item) -> InvalidRequest:
+    name = _name(kind, reference) or reference.get("server_label")
+    return InvalidRequest(
+        f"'tool_choice' names a tool of type '{kind}'{f' named {name!r}' if name else ''}, which is not among the "
+        "tools that the model may use.",
+        param="tool_choice",
+        code="invalid_value",
+    )
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _name(kind: str, reference: Item) -> str | None:
     inner = reference.get(kind)
-    name = inner.get("name") if isinstance(inner, dict) else reference.get("name")
-    return name if isinstance(name, str) else None
+    return _text(inner.get("name") if isinstance(inner, dict) else reference.get("name"))
 
 
 def _plain_type(kind: Any) -> str:

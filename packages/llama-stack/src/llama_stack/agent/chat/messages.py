@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
+from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.nodes import Called, Node, RoundOver, Said, Thought, nodes_of
-from llama_stack.agent.chat.open_calls import json_object
 from llama_stack.agent.chat.pairing import paired
 from llama_stack.agent.chat.parts import Part, as_json, content_of, divided
 from llama_stack.agent.entries import Entry, Item

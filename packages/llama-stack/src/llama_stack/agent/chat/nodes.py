@@ -17,8 +17,7 @@ from typing import Any, Final, TypeAlias
 from llama_stack.agent.chat.custom_input import INPUT
 from llama_stack.agent.chat.parts import Part, as_json, as_text, chat_parts, result_parts
 from llama_stack.agent.entries import Entry, Item
-from llama_stack.agent.tools.functions import model_name
-from llama_stack.agent.tools.names import safe_name
+from llama_stack.agent.tools.names import model_name, safe_name
 
 SUMMARY: Final = "Summary of the conversation so far:\n\n"
 _ENVELOPE: Final = frozenset({"type", "id", "status", "call_id", "caller", "created_by", "encrypted_content"})

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
+from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.custom_input import InputReader, whole_input
-from llama_stack.agent.chat.open_items import OpenItem
+from llama_stack.agent.chat.open_items import OpenItem, Place
 from llama_stack.agent.entries import Event, Item
 from llama_stack.agent.tools.base import CallerTool
-from llama_stack.dialects.openai.errors import UNREADABLE
 
 
 class OpenCall(OpenItem):
     """`add` takes the arguments piece by piece, as the model writes them."""
 
-    def __init__(self, kind: str, index: int, call_id: str, tool: CallerTool, *, coalesce: bool) -> None:
-        super().__init__(kind, index, coalesce=coalesce)
+    def __init__(self, kind: str, place: Place, call_id: str, tool: CallerTool, *, coalesce: bool) -> None:
+        super().__init__(kind, place, coalesce=coalesce)
         self._call_id = call_id
         self._tool = tool
         self._pieces: list[str] = []
@@ -37,8 +35,8 @@ class OpenCall(OpenItem):
 
 
 class FunctionCall(OpenCall):
-    def __init__(self, index: int, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
-        super().__init__("function_call", index, call_id, tool, coalesce=coalesce)
+    def __init__(self, place: Place, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
+        super().__init__("function_call", place, call_id, tool, coalesce=coalesce)
         self._added(events)
 
     def add(self, arguments: str, events: list[Event]) -> None:
@@ -66,8 +64,8 @@ class FunctionCall(OpenCall):
 class CustomCall(OpenCall):
     """The model writes `{"input": "…"}`; the item has the text in it."""
 
-    def __init__(self, index: int, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
-        super().__init__("custom_tool_call", index, call_id, tool, coalesce=coalesce)
+    def __init__(self, place: Place, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
+        super().__init__("custom_tool_call", place, call_id, tool, coalesce=coalesce)
         self._reader = InputReader()
         self._input: list[str] = []
         self._added(events)
@@ -101,8 +99,8 @@ class CustomCall(OpenCall):
 class SearchCall(OpenCall):
     """A `tool_search` that the caller runs. No events show its arguments."""
 
-    def __init__(self, index: int, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
-        super().__init__("tool_search_call", index, call_id, tool, coalesce=coalesce)
+    def __init__(self, place: Place, call_id: str, tool: CallerTool, events: list[Event], *, coalesce: bool) -> None:
+        super().__init__("tool_search_call", place, call_id, tool, coalesce=coalesce)
         self._added(events)
 
     def close(self, status: str, events: list[Event]) -> Item:
@@ -125,12 +123,3 @@ CALLS: dict[str, type[FunctionCall] | type[CustomCall] | type[SearchCall]] = {
     "tool_search": SearchCall,
 }
 """By `CallerTool.kind`."""
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The object that `text` is the whole JSON of, else None."""
-    try:
-        value = msgspec.json.decode(text)
-    except UNREADABLE:
-        return None
-    return value if isinstance(value, dict) else None

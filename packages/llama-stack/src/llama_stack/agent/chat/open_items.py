@@ -7,19 +7,29 @@ completed its parts. All methods add their events to the list that they are give
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from llama_stack.agent.citations import Citations
-from llama_stack.agent.entries import Event, Item, new_id
+from llama_stack.agent.entries import ITEM_ADDED, ITEM_DONE, Event, Item
+from llama_stack.agent.ids import new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an item stands: its `output_index`, in what the model says for that response."""
+
+    index: int
+    response_id: str
 
 
 class OpenItem:
     """`index` is its place in the output of this call of the model. `coalesce`: a part's text comes as one delta."""
 
-    def __init__(self, kind: str, index: int, *, coalesce: bool) -> None:
-        self.id = new_id(kind)
+    def __init__(self, kind: str, place: Place, *, coalesce: bool) -> None:
+        self.id = new_id(kind, place.response_id)
         self.kind = kind
-        self.index = index
+        self.index = place.index
         self.coalesce = coalesce
 
     def item(self, status: str) -> Item:
@@ -33,13 +43,11 @@ class OpenItem:
         self._ended("incomplete", events)
 
     def _added(self, events: list[Event]) -> None:
-        events.append(
-            {"type": "response.output_item.added", "output_index": self.index, "item": self.item("in_progress")}
-        )
+        events.append({"type": ITEM_ADDED, "output_index": self.index, "item": self.item("in_progress")})
 
     def _ended(self, status: str, events: list[Event]) -> Item:
         item = self.item(status)
-        events.append({"type": "response.output_item.done", "output_index": self.index, "item": item})
+        events.append({"type": ITEM_DONE, "output_index": self.index, "item": item})
         return item
 
     def event(self, kind: str, **members: Any) -> Event:
@@ -49,8 +57,8 @@ class OpenItem:
 class Thought(OpenItem):
     """A reasoning item. `seal` gives its `encrypted_content`, if it has any."""
 
-    def __init__(self, index: int, seal: Callable[[str], str] | None, events: list[Event], *, coalesce: bool) -> None:
-        super().__init__("reasoning", index, coalesce=coalesce)
+    def __init__(self, place: Place, seal: Callable[[str], str] | None, events: list[Event], *, coalesce: bool) -> None:
+        super().__init__("reasoning", place, coalesce=coalesce)
         self._seal = seal
         self._pieces: list[str] = []
         self._summary: list[Item] = []
@@ -108,9 +116,9 @@ class Answer(OpenItem):
     """A message of the assistant: parts of text and of refusal, of which the last may be open."""
 
     def __init__(
-        self, index: int, citations: Callable[[], Citations] | None, events: list[Event], *, coalesce: bool
+        self, place: Place, citations: Callable[[], Citations] | None, events: list[Event], *, coalesce: bool
     ) -> None:
-        super().__init__("message", index, coalesce=coalesce)
+        super().__init__("message", place, coalesce=coalesce)
         self._citations = citations
         self._parts: list[Item] = []
         self._open: _Text | _Refusal | None = None

@@ -25,8 +25,9 @@ CallerKind: TypeAlias = Literal["function", "custom", "tool_search"]
 @dataclass(frozen=True, slots=True)
 class ToolContext:
     """What goes with one run of a tool. `call.deadline` is the tool's own; `idempotency_key` is the same in every
-    attempt; `include` are the request's. `deferred` are the response's deferred tools, for a search among them.
-    `approved_pin` is the `pin` of the approval request that the caller said yes to, if there was one."""
+    attempt; `include` are the request's; `secrets` are by `server_key`. `deferred` are the response's deferred tools,
+    for a search among them. `approved_pin` is the `pin` of the approval request that the caller said yes to, if there
+    was one."""
 
     call: Call
     idempotency_key: str = ""

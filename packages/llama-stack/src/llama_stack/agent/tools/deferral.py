@@ -13,6 +13,7 @@ from typing import Final
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.tools.base import BoundTool
 from llama_stack.agent.tools.names import Key, key_of
+from llama_stack.agent.turn import server_key
 
 OUTPUT: Final = "tool_search_output"
 SOURCES_MAX: Final = 50
@@ -47,18 +48,24 @@ def loaded(entries: Iterable[Entry]) -> Callable[[BoundTool], bool]:
     return lambda tool: key_of(tool) in keys or tool.label in servers
 
 
-def brought(entries: Iterable[Entry]) -> list[Item]:
+def brought(entries: Iterable[Entry], tools: Iterable[Item] = ()) -> list[Item]:
     """Definitions that items bring besides the request's `tools`: `additional_tools`, and outputs of the caller's own
-    searches. They are bound after those of the request; `tools.names.distinct` drops what is there already."""
+    searches. They are bound after those of the request; `tools.names.distinct` drops what is there already.
+
+    A label is the server's that had it first: another server under it is left out, so that none passes for another."""
     items = (entry.item for entry in entries)
-    return list(
-        _of_outputs(
-            item
-            for item in items
-            if item.get("type") == "additional_tools"
-            or (item.get("type") == OUTPUT and item.get("execution") == "client")
-        )
+    bringing = (
+        item
+        for item in items
+        if item.get("type") == "additional_tools" or (item.get("type") == OUTPUT and item.get("execution") == "client")
     )
+    servers = {str(tool.get("server_label")): server_key(tool) for tool in tools if tool.get("type") == "mcp"}
+
+    def has_its_label(tool: Item) -> bool:
+        key = server_key(tool)
+        return servers.setdefault(str(tool.get("server_label")), key) == key
+
+    return [tool for tool in _of_outputs(bringing) if tool.get("type") != "mcp" or has_its_label(tool)]
 
 
 def _of_outputs(items: Iterable[Item]) -> Iterator[Item]:

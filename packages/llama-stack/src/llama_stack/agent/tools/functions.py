@@ -3,7 +3,7 @@
 The model is offered functions only, since that is what every provider's chat API has:
 - a custom tool is a function with one string parameter `input`, whose description says what the text has to be;
 - a namespace is unfolded into its functions and custom tools, named `<namespace>__<name>`;
-- a name that a chat API would refuse gets a safe one (`model_name`), and the caller sees its own again.
+- a name that a chat API would refuse gets a safe one (`names.model_name`), and the caller sees its own again.
 
 A tool of a type in `LEFT_OUT`, or of one that nobody knows, is left out: the response has it in its `tools`, the model
 is not offered it, and the request goes on. So it is with tools of such types in a namespace.
@@ -11,14 +11,13 @@ is not offered it, and the request goes on. So it is with tools of such types in
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from typing import Any, Final
 
 from llama_stack.agent.chat.custom_input import INPUT
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.tools.base import Bound, BoundTool, CallerKind, CallerTool
+from llama_stack.agent.tools.names import model_name
 from llama_stack_api.errors import InvalidRequest
 
 LEFT_OUT: Final = frozenset({
@@ -27,24 +26,7 @@ LEFT_OUT: Final = frozenset({
 })  # fmt: skip
 """Types of the contract whose tools this server does not run."""
 
-NAME_CHARS_MAX: Final = 64
-_UNSAFE: Final = re.compile(r"[^a-zA-Z0-9_-]")
-_DIGEST_CHARS: Final = 8
 _NO_PARAMETERS: Final[dict[str, Any]] = {"type": "object", "properties": {}}
-
-
-def model_name(name: str, namespace: str | None = None) -> str:
-    """What the model calls a caller's tool: always the same for the same tool, whatever others there are.
-
-    At most 64 of the characters `a-z A-Z 0-9 _ -`. A name that has to be changed for that ends in a digest of what it
-    was, so that no two become one.
-    """
-    full = name if namespace is None else f"{namespace}__{name}"
-    safe = _UNSAFE.sub("_", full)
-    if safe == full and 0 < len(full) <= NAME_CHARS_MAX:
-        return full
-    digest = hashlib.sha256(full.encode(errors="replace")).hexdigest()[:_DIGEST_CHARS]
-    return f"{safe[: NAME_CHARS_MAX - _DIGEST_CHARS - 1]}_{digest}"
 
 
 class FunctionTools:

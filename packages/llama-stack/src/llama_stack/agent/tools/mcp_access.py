@@ -14,7 +14,7 @@ from llama_stack.agent.tools.base import ToolContext
 from llama_stack.agent.tools.errors import DefinitionChanged
 from llama_stack.agent.tools.mcp_items import INVALID_PARAMS, definition_item, pin_of
 from llama_stack.agent.tools.mcp_policy import allowed, authorization_in
-from llama_stack.agent.turn import ServerSecrets
+from llama_stack.agent.turn import ServerSecrets, server_key
 from llama_stack.mcp.client import McpClients
 from llama_stack.mcp.errors import McpProtocolError
 from llama_stack.mcp.model import McpResult, McpServer
@@ -78,7 +78,7 @@ class ServerAccess:
         return await self.clients.call_tool(server, name, arguments, deadline=context.call.deadline)
 
     async def _server(self, context: ToolContext) -> McpServer:
-        secrets = context.secrets.get(self.label) or ServerSecrets()
+        secrets = context.secrets.get(server_key(self.tool)) or ServerSecrets()
         principal = context.call.principal
         url = self.tool.get("server_url")
         if url:

@@ -15,9 +15,9 @@ from typing import Final, TypeAlias
 from llama_stack.agent.tools.base import BoundTool
 
 NAME_CHARS_MAX: Final = 64
-_SAFE: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_SAFE: Final = re.compile(rf"[A-Za-z0-9_-]{{1,{NAME_CHARS_MAX}}}")
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9_-]")
-_HASH_CHARS: Final = 8
+_DIGEST_CHARS: Final = 8
 
 Key: TypeAlias = tuple[str, str | None, str]
 
@@ -37,7 +37,17 @@ def distinct(tools: Sequence[BoundTool]) -> list[BoundTool]:
     named: dict[str, Key] = {}
     for key, tool in sorted(firsts.items(), key=lambda item: item[1].caller is None):
         named[_free_name(tool, named)] = key
-    return [_renamed(firsts[key], name) for name, key in _in_order(named, list(firsts))]
+    names = {key: name for name, key in named.items()}
+    return [_renamed(tool, names[key]) for key, tool in firsts.items()]
+
+
+def model_name(name: str, namespace: str | None = None) -> str:
+    """What the model calls a caller's tool: always the same for the same tool, whatever others there are.
+
+    A name that has to be changed for that ends in a digest of what it was, so that no two become one.
+    """
+    full = name if namespace is None else f"{namespace}__{name}"
+    return full if _SAFE.fullmatch(full) else _with_digest(full)
 
 
 def safe_name(label: str, name: str) -> str:
@@ -48,10 +58,12 @@ def safe_name(label: str, name: str) -> str:
 def _qualified(label: str, name: str) -> str:
     full = f"{label}__{name}"
     safe = _UNSAFE.sub("_", full)
-    if len(safe) <= NAME_CHARS_MAX:
-        return safe
-    digest = hashlib.sha256(full.encode(errors="replace")).hexdigest()[:_HASH_CHARS]
-    return f"{safe[: NAME_CHARS_MAX - _HASH_CHARS - 1]}_{digest}"
+    return safe if len(safe) <= NAME_CHARS_MAX else _with_digest(full)
+
+
+def _with_digest(full: str) -> str:
+    digest = hashlib.sha256(full.encode(errors="replace")).hexdigest()[:_DIGEST_CHARS]
+    return f"{_UNSAFE.sub('_', full)[: NAME_CHARS_MAX - _DIGEST_CHARS - 1]}_{digest}"
 
 
 def _free_name(tool: BoundTool, taken: Collection[str]) -> str:
@@ -67,11 +79,6 @@ def _candidates(tool: BoundTool) -> Iterator[str]:
         suffix = f"_{number}"
         yield tool.name[: NAME_CHARS_MAX - len(suffix)] + suffix
         number += 1
-
-
-def _in_order(named: dict[str, Key], order: Sequence[Key]) -> list[tuple[str, Key]]:
-    names = {key: name for name, key in named.items()}
-    return [(names[key], key) for key in order]
 
 
 def _renamed(tool: BoundTool, name: str) -> BoundTool:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import msgspec
-
+from llama_stack.agent.arguments import json_object
 from llama_stack.agent.entries import ModelCall
 from llama_stack_api.errors import InvalidRequest
 
 
 def query_of(call: ModelCall, chars_max: int) -> str:
     """The text at `query` of the arguments; empty if there is none."""
-    try:
-        arguments = msgspec.json.decode(call.arguments)
-    except (msgspec.DecodeError, RecursionError):
-        return ""
-    query = arguments.get("query") if isinstance(arguments, dict) else None
+    query = (json_object(call.arguments) or {}).get("query")
     return query.strip()[:chars_max] if isinstance(query, str) else ""
 
 

@@ -11,13 +11,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-import msgspec
-
-from llama_stack.agent.entries import Entry, Event, Item, ModelCall, new_id
+from llama_stack.agent.arguments import json_object
+from llama_stack.agent.entries import Entry, Event, Item, ModelCall
+from llama_stack.agent.ids import new_id
 from llama_stack.agent.tools.base import Bound, BoundTool, CallerTool, ToolContext, ToolResult
 from llama_stack.agent.tools.deferral import OUTPUT, brief, namespace_description, source_of
+from llama_stack.agent.tools.query import required_query
 from llama_stack.agent.tools.ranking import Document, rank
-from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack_api.errors import InvalidRequest, LlamaStackError
 
 KIND: Final = "tool_search"
@@ -99,7 +99,7 @@ class ToolSearch:
         found = [context.deferred[index] for index in order[:limit]]
         done = {**item, "arguments": {"query": query, "limit": limit}, "status": "completed"}
         output = {
-            "id": new_id(OUTPUT),
+            "id": new_id(OUTPUT, item["id"]),
             "type": OUTPUT,
             "call_id": None,
             "execution": "server",
@@ -120,16 +120,11 @@ def _definition(description: str, parameters: dict[str, Any] = PARAMETERS) -> di
 
 
 def _arguments(call: ModelCall) -> tuple[str, int]:
-    try:
-        arguments = msgspec.json.decode(call.arguments or "{}")
-    except UNREADABLE:
-        arguments = None
-    query = arguments.get("query") if isinstance(arguments, dict) else None
-    if not isinstance(query, str) or not query.strip():
-        raise InvalidRequest('the arguments must be a JSON object with a "query" of some words', param="query")
-    limit = arguments.get("limit")
+    """The query, and how many tools are wanted."""
+    query = required_query(call, QUERY_CHARS_MAX)
+    limit = (json_object(call.arguments) or {}).get("limit")
     wanted = limit if isinstance(limit, int) and not isinstance(limit, bool) else RESULTS_DEFAULT
-    return query[:QUERY_CHARS_MAX], min(max(wanted, 1), RESULTS_MAX)
+    return query, min(max(wanted, 1), RESULTS_MAX)
 
 
 def _ranked(query: str, tools: Sequence[BoundTool]) -> list[int]:

@@ -38,15 +38,16 @@ HOW_TO_CITE: Final = (
 class SearchesWeb(Protocol):
     """Who is asked; `routing.tool_groups.WebSearchRouter`."""
 
-    async def web_search(self, query: WebQuery, call: Call) -> list[WebResult]: ...
-
-    def check(self) -> None:
-        """`InvalidRequest` that says what to configure, if nobody can ever be asked."""
+    @property
+    def available(self) -> bool:
+        """Whether there is anybody who could be asked."""
         ...
+
+    async def web_search(self, query: WebQuery, call: Call) -> list[WebResult]: ...
 
 
 class WebSearchKind:
-    """See `tools.base.ToolKind`."""
+    """See `tools.base.ToolKind`. The tool is left out where no web can be searched: coding agents always send it."""
 
     types = TYPES
 
@@ -55,11 +56,10 @@ class WebSearchKind:
         self._timeout_s = timeout_s
 
     def check(self, tool: Item) -> None:
-        if _is_offered(tool):
-            self._search.check()
+        """Nothing of it is refused."""
 
     def bind(self, tool: Item, before: Sequence[Entry]) -> Bound:
-        if not _is_offered(tool):
+        if not _is_offered(tool) or not self._search.available:
             return Bound()
         runner = WebSearchRunner(self._search, _Settings.of(tool), self._timeout_s)
         return Bound([BoundTool(NAME, runner.definition(), tool, runner=runner)])

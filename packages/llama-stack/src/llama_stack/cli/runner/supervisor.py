@@ -83,6 +83,7 @@ class Supervisor:
         with _woken_by_signals() as (wake, received):
             for number in range(self._count):
                 self._fork(number, restarted=False)
+            gc.enable()  # which was off for the start
             try:
                 while self._workers or (self._due and not self._stopping):
                     if not received:

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Header, Query
 from pydantic import SecretStr
 
+from llama_stack.agent.tools.mcp_policy import check_headers
 from llama_stack.http.routes.parts import CallOf
 from llama_stack.services.connectors import ConnectorService
 from llama_stack_api.connectors import (
@@ -32,7 +33,10 @@ def _authorization(
         Header(alias="Authorization-MCP", description="An OAuth access token for the MCP server, for this call alone."),
     ] = None,
 ) -> SecretStr | None:
-    return header or authorization
+    given = header or authorization
+    if given is not None:
+        check_headers({"Authorization": given.get_secret_value()}, "authorization")
+    return given
 
 
 Authorization = Annotated[SecretStr | None, Depends(_authorization)]

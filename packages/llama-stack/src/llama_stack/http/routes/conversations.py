@@ -3,9 +3,9 @@
 from enum import Enum
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Query, Request, Response
+from fastapi import FastAPI, Query, Response
 
-from llama_stack.http.routes.parts import CallOf, json_response
+from llama_stack.http.routes.parts import After, CallOf, Included, Limit, json_response
 from llama_stack.services.conversations import ConversationService
 from llama_stack_api.openai.conversations import (
     AddItemsRequest,
@@ -17,8 +17,7 @@ from llama_stack_api.openai.conversations import (
     ListItemsParams,
     UpdateConversationRequest,
 )
-from llama_stack_api.openai.responses.settings import Include
-from llama_stack_api.paging import LIMIT_DEFAULT, LIMIT_MAX, Order
+from llama_stack_api.paging import LIMIT_DEFAULT, Order
 
 PATH = "/v1/conversations"
 ONE = PATH + "/{conversation_id}"
@@ -26,19 +25,7 @@ ITEMS = ONE + "/items"
 ITEM = ITEMS + "/{item_id}"
 TAGS: list[str | Enum] = ["Conversations"]
 
-After = Annotated[str | None, Query(description="The last id of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
-Ordered = Annotated[Order, Query(description="By place in the conversation.")]
-
-
-def _included(
-    request: Request,
-    include: Annotated[list[Include] | None, Query(description="What else to show; also as `include[]`.")] = None,
-) -> list[Include]:
-    return [*(include or ()), *request.query_params.getlist("include[]")]  # OpenAI's clients write the brackets
-
-
-Included = Annotated[list[Include], Depends(_included)]
+ByPlace = Annotated[Order, Query(description="By place in the conversation.")]
 
 
 def add_conversation_routes(app: FastAPI, conversations: ConversationService) -> None:
@@ -78,7 +65,7 @@ def _add_items(app: FastAPI, conversations: ConversationService) -> None:
         include: Included,
         after: After = None,
         limit: Limit = LIMIT_DEFAULT,
-        order: Ordered = "desc",
+        order: ByPlace = "desc",
     ) -> Response:
         params = ListItemsParams(after=after, limit=limit, order=order, include=include)
         return json_response(await conversations.list_items(conversation_id, params, call))

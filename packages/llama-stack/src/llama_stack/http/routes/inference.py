@@ -33,7 +33,7 @@ def inference_operations(inference: InferenceRouter) -> list[Operation]:
             tag="Chat",
             request=ChatCompletionRequest,
             reply=ChatCompletion,
-            events=ChatCompletionChunk,
+            events=lambda: ChatCompletionChunk,
         ),
         Operation(
             "POST",
@@ -44,7 +44,7 @@ def inference_operations(inference: InferenceRouter) -> list[Operation]:
             tag="Completions",
             request=CompletionRequest,
             reply=Completion,
-            events=Completion,
+            events=lambda: Completion,
         ),
         Operation(
             "POST",

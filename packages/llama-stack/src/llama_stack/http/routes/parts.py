@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypeAlias
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Query, Request, Response
 
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack_api.errors import InvalidRequest
+from llama_stack_api.openai.responses.settings import Include
+from llama_stack_api.paging import LIMIT_MAX, Order
 from llama_stack_api.principal import Call
 
 
@@ -18,6 +20,21 @@ def _call(request: Request) -> Call:
 
 CallOf: TypeAlias = Annotated[Call, Depends(_call)]
 """What goes down with the request."""
+
+
+After: TypeAlias = Annotated[str | None, Query(description="The last id of the page before.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
+ByCreation: TypeAlias = Annotated[Order, Query(description="By time of creation.")]
+
+
+def _included(
+    request: Request,
+    include: Annotated[list[Include] | None, Query(description="What else to show; also as `include[]`.")] = None,
+) -> list[Include]:
+    return [*(include or ()), *request.query_params.getlist("include[]")]  # OpenAI's clients write the brackets
+
+
+Included: TypeAlias = Annotated[list[Include], Depends(_included)]
 
 
 def json_response(body: bytes) -> Response:

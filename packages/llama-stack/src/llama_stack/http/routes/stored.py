@@ -1,13 +1,13 @@
 """Stored chat completions."""
 
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 
 from llama_stack.http.parsing import invalid_value
-from llama_stack.http.routes.parts import CallOf, deep_object, deep_object_of, json_response
+from llama_stack.http.routes.parts import After, ByCreation, CallOf, Limit, deep_object, deep_object_of, json_response
 from llama_stack.services.completions import StoredCompletions
 from llama_stack_api.openai.chat import ChatCompletion
 from llama_stack_api.openai.stored import (
@@ -18,13 +18,10 @@ from llama_stack_api.openai.stored import (
     ListMessagesParams,
     UpdateChatCompletionRequest,
 )
+from llama_stack_api.paging import LIMIT_DEFAULT
 
 PATH = "/v1/chat/completions"
 TAGS: list[str | Enum] = ["Chat"]
-
-After = Annotated[str | None, Query(description="The last id of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
-Order = Annotated[Literal["asc", "desc"], Query(description="By time of creation.")]
 
 
 def add_stored_routes(app: FastAPI, stored: StoredCompletions) -> None:
@@ -40,8 +37,8 @@ def add_stored_routes(app: FastAPI, stored: StoredCompletions) -> None:
         call: CallOf,
         model: str | None = None,
         after: After = None,
-        limit: Limit = 20,
-        order: Order = "asc",
+        limit: Limit = LIMIT_DEFAULT,
+        order: ByCreation = "asc",
     ) -> Response:
         params = _list_params(
             {"model": model, "after": after, "limit": limit, "order": order},
@@ -76,7 +73,7 @@ def add_stored_routes(app: FastAPI, stored: StoredCompletions) -> None:
         response_model=ChatCompletionMessageList,
     )
     async def list_chat_completion_messages(
-        completion_id: str, call: CallOf, after: After = None, limit: Limit = 20, order: Order = "asc"
+        completion_id: str, call: CallOf, after: After = None, limit: Limit = LIMIT_DEFAULT, order: ByCreation = "asc"
     ) -> Response:
         params = ListMessagesParams(after=after, limit=limit, order=order)
         return json_response(await stored.list_messages(completion_id, params, call))

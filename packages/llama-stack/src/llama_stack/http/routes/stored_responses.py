@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import FastAPI, Query, Request
+from fastapi import FastAPI, Query
 from fastapi import Response as HTTPResponse
 
 from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import SCOPE_KEY
-from llama_stack.http.routes.parts import CallOf, json_response
+from llama_stack.http.routes.parts import After, ByCreation, CallOf, Included, Limit, json_response
 from llama_stack.http.routes.responses import PATH, TAG
 from llama_stack.services.responses.service import ResponseService
 from llama_stack_api.openai.responses.events import ResponseStreamEvent
@@ -26,15 +26,10 @@ from llama_stack_api.openai.responses.operations import (
     RetrieveResponseParams,
 )
 from llama_stack_api.openai.responses.response import Response
-from llama_stack_api.openai.responses.settings import Include
+from llama_stack_api.paging import LIMIT_DEFAULT
 
 TAGS: list[str | Enum] = [TAG]
 ONE = PATH + "/{response_id}"
-
-After = Annotated[str | None, Query(description="The last id of the page before.")]
-Limit = Annotated[int, Query(ge=1, le=100)]
-Order = Annotated[Literal["asc", "desc"], Query(description="By time of creation.")]
-Includes = Annotated[list[Include] | None, Query(description="What else to show; also as `include[]`.")]
 
 
 class Events(HTTPResponse):
@@ -57,7 +52,11 @@ def add_response_routes(app: FastAPI, responses: ResponseService) -> None:
 def _add_reading(app: FastAPI, responses: ResponseService) -> None:
     @app.get(PATH, tags=TAGS, summary="List stored responses.", response_model=ResponseList)
     async def list_responses(
-        call: CallOf, after: After = None, limit: Limit = 20, model: str | None = None, order: Order = "desc"
+        call: CallOf,
+        after: After = None,
+        limit: Limit = LIMIT_DEFAULT,
+        model: str | None = None,
+        order: ByCreation = "desc",
     ) -> HTTPResponse:
         params = ListResponsesParams(after=after, limit=limit, model=model, order=order)
         return json_response(await responses.stored.list_responses(params, call))
@@ -71,15 +70,14 @@ def _add_reading(app: FastAPI, responses: ResponseService) -> None:
     )
     async def get_response(
         response_id: str,
-        request: Request,
         call: CallOf,
-        include: Includes = None,
+        include: Included,
         stream: bool | None = None,
         starting_after: Annotated[int | None, Query(ge=0, description="The last event that was seen.")] = None,
         include_obfuscation: bool | None = None,
     ) -> HTTPResponse:
         params = RetrieveResponseParams(
-            include=_included(request, include),
+            include=include,
             include_obfuscation=include_obfuscation,
             starting_after=starting_after,
             stream=stream,
@@ -93,17 +91,14 @@ def _add_reading(app: FastAPI, responses: ResponseService) -> None:
     )
     async def list_input_items(
         response_id: str,
-        request: Request,
         call: CallOf,
+        include: Included,
         after: After = None,
         before: Annotated[str | None, Query(description="The first id of the page behind.")] = None,
-        include: Includes = None,
-        limit: Limit = 20,
-        order: Order = "desc",
+        limit: Limit = LIMIT_DEFAULT,
+        order: ByCreation = "desc",
     ) -> HTTPResponse:
-        params = ListInputItemsParams(
-            after=after, before=before, include=_included(request, include), limit=limit, order=order
-        )
+        params = ListInputItemsParams(after=after, before=before, include=include, limit=limit, order=order)
         return json_response(await responses.stored.list_input_items(response_id, params, call))
 
 
@@ -131,8 +126,3 @@ def _add_context(app: FastAPI, responses: ResponseService) -> None:
     )
     async def compact_response(body: CompactRequest, call: CallOf) -> HTTPResponse:
         return json_response(await responses.context.compact(body, call))
-
-
-def _included(request: Request, include: list[Include] | None) -> list[Include]:
-    """OpenAI's clients write lists with brackets."""
-    return [*(include or ()), *request.query_params.getlist("include[]")]

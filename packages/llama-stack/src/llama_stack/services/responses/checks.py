@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from typing import Final
 
+from llama_stack.config.responses import AgentLimits, setting
+from llama_stack.services.item_tools import BRING_TOOLS
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 from llama_stack_api.openai.responses.request import ResponseRequest
 
 FREE_CHOICES: Final = ("auto", "none")
+MODES: Final = (*FREE_CHOICES, "required")
 
 
-def check(request: ResponseRequest) -> None:
-    """Raises `InvalidRequest` for parameters that are missing, or that contradict each other."""
+def check(request: ResponseRequest, limits: AgentLimits) -> None:
+    """Raises `InvalidRequest` for parameters that are missing, too large, or that contradict each other."""
+    _check_size(request, limits)
     _check_context(request)
     _check_delivery(request)
+    if (request.max_infer_iters or 0) > limits.rounds_max:
+        raise InvalidRequest(
+            f"'max_infer_iters' is at most {limits.rounds_max} here; {setting('rounds_max')} raises that limit.",
+            param="max_infer_iters",
+            code="invalid_value",
+        )
+    if isinstance(request.tool_choice, str) and request.tool_choice not in MODES:
+        raise InvalidRequest(
+            f"'tool_choice' is one of {', '.join(MODES)}, or an object.", param="tool_choice", code="invalid_value"
+        )
     if request.tool_choice not in (None, *FREE_CHOICES) and not request.tools and not _brings_tools(request):
         raise InvalidRequest(
             "'tool_choice' asks for a tool, and there are no 'tools'.", param="tool_choice", code="invalid_value"
@@ -25,6 +39,25 @@ def check(request: ResponseRequest) -> None:
         )
 
 
+def _check_size(request: ResponseRequest, limits: AgentLimits) -> None:
+    """What is small in bytes may still be much work."""
+    items = request.input if isinstance(request.input, list) else ()
+    if len(items) > limits.input_items_max:
+        raise InvalidRequest(
+            f"The input has {len(items)} items, of at most {limits.input_items_max}; {setting('input_items_max')} "
+            "raises that limit.",
+            param="input",
+        )
+    definitions = [request.tools or (), *(getattr(item, "tools", None) or () for item in items)]
+    count = sum(1 + len(getattr(tool, "tools", None) or ()) for tools in definitions for tool in tools)
+    if count > limits.tools_max:
+        raise InvalidRequest(
+            f"The request has {count} definitions of tools, of at most {limits.tools_max}; {setting('tools_max')} "
+            "raises that limit.",
+            param="tools",
+        )
+
+
 def _check_context(request: ResponseRequest) -> None:
     if request.conversation is not None and request.previous_response_id is not None:
         raise InvalidRequest(
@@ -33,7 +66,8 @@ def _check_context(request: ResponseRequest) -> None:
             code="mutually_exclusive_parameters",
         )
     goes_on = (request.conversation, request.previous_response_id, request.prompt)
-    if request.input is None and all(each is None for each in goes_on):
+    says = request.input is not None and (request.input != [] or request.instructions is not None)
+    if not says and all(each is None for each in goes_on):
         raise InvalidRequest(
             "One of 'input', 'previous_response_id', 'prompt' or 'conversation' must be given.",
             param="input",
@@ -58,6 +92,6 @@ def _brings_tools(request: ResponseRequest) -> bool:
     """Items may bring tools, and so may the turns before."""
     goes_on = request.previous_response_id is not None or request.conversation is not None
     return goes_on or any(
-        getattr(item, "type", None) in ("additional_tools", "tool_search_output")
+        getattr(item, "type", None) in BRING_TOOLS
         for item in (request.input if isinstance(request.input, list) else ())
     )

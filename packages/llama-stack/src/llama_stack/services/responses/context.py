@@ -12,12 +12,14 @@ from llama_stack.agent.chat.choice import chat_choice
 from llama_stack.agent.chat.messages import chat_messages
 from llama_stack.agent.chat.request import chat_request
 from llama_stack.agent.compaction import compact
-from llama_stack.agent.entries import Entry, new_id
+from llama_stack.agent.entries import Entry
+from llama_stack.agent.ids import RESPONSE, random_id
 from llama_stack.agent.ports import Model, Sealer
 from llama_stack.agent.response import usage_json
 from llama_stack.agent.seals import Seals
 from llama_stack.agent.tools.base import BoundTool
 from llama_stack.agent.turn import Turn, Usage
+from llama_stack.config.responses import AgentLimits
 from llama_stack.services.responses.drafts import Drafts
 from llama_stack.services.responses.token_estimate import estimate_tokens
 from llama_stack_api.openai.chat import ChatCompletionRequest
@@ -31,11 +33,18 @@ _encode = msgspec.json.Encoder().encode
 
 class ResponseContext:
     def __init__(
-        self, drafts: Drafts, model: Model, sealer: Sealer | None, *, clock: Callable[[], float] = time.time
+        self,
+        drafts: Drafts,
+        model: Model,
+        sealer: Sealer | None,
+        limits: AgentLimits,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._drafts = drafts
         self._model = model
         self._sealer = sealer
+        self._limits = limits
         self._clock = clock
 
     async def input_tokens(self, request: InputTokensRequest, call: Call) -> InputTokens:
@@ -60,13 +69,13 @@ class ResponseContext:
             entries,
             instructions=turn.request.get("instructions"),
             call=call,
-            seal=seals.seal,
-            unseal=seals.unseal,
+            seals=seals,
+            tokens_max=self._limits.summary_tokens_max,
         )
         kept = [entry.item for entry in entries if entry.item.get("role") == "user"]
         return _encode(
             {
-                "id": new_id("resp"),
+                "id": random_id(RESPONSE),
                 "object": "response.compaction",
                 "created_at": int(self._clock()),
                 "output": [*kept, compaction.item],

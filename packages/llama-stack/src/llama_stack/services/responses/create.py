@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from llama_stack.agent.entries import Entry, new_id
+from llama_stack.agent.entries import Entry
+from llama_stack.agent.ids import RESPONSE, random_id
 from llama_stack.agent.ports import Sealer
 from llama_stack.agent.response import ResponseJson, response_json
 from llama_stack.agent.seals import seal_secrets
@@ -30,8 +31,6 @@ from llama_stack_api.errors import Conflict, NotFound, ProviderTimeout
 from llama_stack_api.openai.responses.request import ResponseRequest
 from llama_stack_api.principal import Call, Principal
 
-RESPONSE = "resp"
-
 _encode = msgspec.json.Encoder().encode
 _decode_turn = msgspec.json.Decoder(Turn).decode
 
@@ -44,10 +43,11 @@ class _New:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """`events` come in batches, an empty one as a sign of life."""
+    """`events` come in batches, an empty one as a sign of life. `context` is all that comes before the output of a
+    response that is not stored."""
 
     events: AsyncGenerator[Sequence[Event], None]
-    turn: Turn
+    context: Sequence[Entry] = ()
 
 
 class ResponseCreation:
@@ -93,12 +93,16 @@ class ResponseCreation:
         """The same for whoever wants events as they are. The request streams. `before` are the entries of the response
         that it goes on from, where that is kept by the caller and not here."""
         new = await self._new(request, call, None, before)
-        return Followed(await self._followed(new, call), new.turn)
+        context = () if new.turn.request["store"] else await self._context(new.turn, call)
+        return Followed(await self._followed(new, call), context)
 
     async def ready(self, request: ResponseRequest, call: Call, before: Sequence[Entry] | None = None) -> Followed:
         """A response that says nothing: it is checked, and can be gone on from. It is kept by the caller alone."""
         new = await self._new(request, call, None, before)
-        return Followed(_empty(new), new.turn)
+        return Followed(_empty(new), await self._context(new.turn, call))
+
+    async def _context(self, turn: Turn, call: Call) -> list[Entry]:
+        return [*await self._drafts.history.before(call.principal, turn), *turn.input]
 
     async def _start(self, new: _New, call: Call) -> Created:
         created = await self._engine.start(call.principal, new.run)
@@ -115,10 +119,10 @@ class ResponseCreation:
     async def _new(
         self, request: ResponseRequest, call: Call, key: str | None, before: Sequence[Entry] | None = None
     ) -> _New:
-        draft = await self._drafts.draft(request, call, before=before)
-        turn, run_id = draft.turn, new_id(RESPONSE)
-        if draft.secrets != Secrets():
-            turn.secrets = seal_secrets(self._sealer, draft.secrets, run_id)
+        run_id = random_id(RESPONSE)
+        draft = await self._drafts.draft(request, call, before=before, response_id=run_id)
+        turn = draft.turn
+        sealed = seal_secrets(self._sealer, draft.secrets, run_id) if draft.secrets != Secrets() else b""
         if key is not None:
             turn.digest = digest_of(request)
         run = NewRun(
@@ -129,6 +133,7 @@ class ResponseCreation:
             parent=turn.previous,
             id=run_id,
             label=turn.request["model"],
+            secrets=sealed,
         )
         return _New(turn, run)
 

@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.tools.base import ToolKind
+from llama_stack.agent.tools.mcp_policy import check_labels
 from llama_stack.agent.turn import KIND, Secrets, Turn
+from llama_stack.config.responses import AgentLimits
 from llama_stack.routing.table import Target
 from llama_stack.runs.model import Run
 from llama_stack.runs.reader import RunReader
-from llama_stack.services.kept_items import whole_items
+from llama_stack.services.items import REFERENCE, items_of
 from llama_stack.services.responses.checks import check
 from llama_stack.services.responses.history import ResponseHistory
-from llama_stack.services.responses.items import References, items_of, resolved
+from llama_stack.services.responses.outputs import check_outputs
 from llama_stack.services.responses.prompts import Prompts, instructions_of
+from llama_stack.services.responses.references import References, resolved
 from llama_stack.services.responses.secrets import secrets_of
 from llama_stack.storage.sql.conversations import ConversationStore
 from llama_stack_api.errors import InvalidRequest, NotFound
@@ -75,13 +78,16 @@ class Drafts:
     kinds: Sequence[ToolKind]
     shields: KnownShields
     forwarded: Collection[str] = ()
+    limits: AgentLimits = field(default_factory=AgentLimits)
     clock: Callable[[], float] = time.time
 
-    async def draft(self, request: ResponseRequest, call: Call, *, before: Sequence[Entry] | None = None) -> Draft:
+    async def draft(
+        self, request: ResponseRequest, call: Call, *, before: Sequence[Entry] | None = None, response_id: str = ""
+    ) -> Draft:
         """`before` are the entries of a previous response that is not stored: they stand for `previous_response_id`,
-        and become a part of the input."""
-        check(request)
-        items = whole_items(request.input) if isinstance(request.input, list) else items_of(request.input)
+        and become a part of the input. `response_id` is the id that the response will have."""
+        check(request, self.limits)
+        items = items_of(request.input, response_id)
         body = {**DEFAULTS, **_json(request, exclude={"input"}), "model": await self._model(request, call)}
         self._check_tools(body["tools"])
         self._check_guardrails(body)
@@ -97,6 +103,7 @@ class Drafts:
         await self._place(turn, call.principal, unstored=before is not None)
         own = await self._resolved(items, turn, call.principal, before)
         turn.input = [*(before or ()), *own]
+        await check_outputs([entry.item for entry in own], turn, self.history, call.principal)
         secrets = secrets_of(call, body["tools"], (entry.item for entry in own), self.forwarded)
         return Draft(turn, secrets)
 
@@ -112,6 +119,7 @@ class Drafts:
         return request.model
 
     def _check_tools(self, tools: Sequence[Item]) -> None:
+        check_labels(tools)
         for place, tool in enumerate(tools):
             kind = next((kind for kind in self.kinds if tool["type"] in kind.types), None)
             if kind is None:
@@ -136,7 +144,14 @@ class Drafts:
         elif conversation is not None:
             turn.conversation = conversation if isinstance(conversation, str) else conversation["id"]
             turn.request["conversation"] = {"id": turn.conversation}
-            turn.conversation_position = await self.conversations.position(principal, turn.conversation)
+            turn.conversation_position = await self._position(principal, turn.conversation)
+
+    async def _position(self, principal: Principal, conversation_id: str) -> int:
+        try:
+            return await self.conversations.position(principal, conversation_id)
+        except NotFound as error:
+            error.param = "conversation"
+            raise
 
     async def _check_previous(self, principal: Principal, response_id: str) -> None:
         try:
@@ -159,7 +174,7 @@ class Drafts:
     async def _resolved(
         self, items: Sequence[Item], turn: Turn, principal: Principal, unstored: Sequence[Entry] | None
     ) -> list[Entry]:
-        if not any(item["type"] == "item_reference" for item in items):
+        if not any(item["type"] == REFERENCE for item in items):
             return [Entry(item) for item in items]
         before = unstored if unstored is not None else await self.history.before(principal, turn)
         return await resolved(items, before, self.references, principal)

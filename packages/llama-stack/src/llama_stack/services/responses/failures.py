@@ -1,6 +1,6 @@
 """A response that failed before it had anything to show, as the HTTP error that it would have been without a run.
 
-A journalled failure keeps its code and message; the code finds its class again.
+A journalled failure keeps status, code, message and param of the error that it was.
 """
 
 from __future__ import annotations
@@ -9,10 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llama_stack.runs.model import RunError
-from llama_stack_api.errors import ContentFiltered, InvalidRequest, LlamaStackError, ProviderError, RateLimited
-
-_OF_REQUEST = ("invalid_", "unsupported_", "missing_", "unknown_", "image_", "empty_image", "failed_to_download_")
-"""How codes begin that speak of the request, whoever found it out."""
+from llama_stack_api.errors import LlamaStackError
 
 
 def failure_of(response: Mapping[str, Any], error: RunError | None) -> LlamaStackError | None:
@@ -22,21 +19,18 @@ def failure_of(response: Mapping[str, Any], error: RunError | None) -> LlamaStac
         return None
     if error is None:
         error = RunError(response["error"]["code"], response["error"]["message"])
-    return _kind_of(error.code)(error.message, code=error.code)
+    return _kind_of(error)(error.message, code=error.code, param=error.param)
 
 
-def _kind_of(code: str) -> type[LlamaStackError]:
-    for kind in _tree(LlamaStackError):
-        if kind.default_code == code and kind not in (LlamaStackError, ProviderError):
-            return kind
-    if code == "rate_limit_exceeded":
-        return RateLimited
-    if code in ("content_filter", "image_content_policy_violation", "bio_policy"):
-        return ContentFiltered
-    return InvalidRequest if code.startswith(_OF_REQUEST) else LlamaStackError
+def _kind_of(error: RunError) -> type[LlamaStackError]:
+    """The kind of errors that has the code, else the most general one that has the status."""
+    kinds = [kind for kind in _tree(LlamaStackError) if kind.status == error.status]
+    return next((kind for kind in kinds if kind.default_code == error.code), kinds[0] if kinds else LlamaStackError)
 
 
 def _tree(kind: type[LlamaStackError]) -> Iterator[type[LlamaStackError]]:
+    """Of the common errors alone: what is derived of them elsewhere may take more than a message."""
     yield kind
     for child in kind.__subclasses__():
-        yield from _tree(child)
+        if child.__module__ == LlamaStackError.__module__:
+            yield from _tree(child)

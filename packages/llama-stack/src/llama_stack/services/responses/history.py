@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,9 @@ from llama_stack.agent.turn import TURN, Turn
 from llama_stack.runs.reader import RunReader
 from llama_stack.storage.sql.conversations import ConversationStore, StoredItem
 from llama_stack_api.principal import Principal
+
+NEWEST_MAX: Final = 50
+"""Items of a conversation, where the newest do."""
 
 _entries = msgspec.json.Decoder(list[Entry])
 _entry = msgspec.json.Decoder(Entry)
@@ -30,6 +34,16 @@ class ResponseHistory:
         if turn.conversation is not None:
             rows = await self._conversations.entries(principal, turn.conversation, upto=turn.conversation_position)
             return [_entry.decode(row) for row in rows]
+        return []
+
+    async def newest(self, principal: Principal, turn: Turn) -> list[Entry]:
+        """The last of what comes before: the previous response alone, or the newest items of the conversation."""
+        if turn.previous is not None:
+            document = await self._journal.document(principal, turn.previous, TURN)
+            return [] if document is None else _entries.decode(document)
+        if turn.conversation is not None:
+            page = await self._conversations.list_items(principal, turn.conversation, limit=NEWEST_MAX)
+            return [_entry.decode(stored.body) for stored in page.items]
         return []
 
     async def chain(self, principal: Principal, response_id: str) -> list[Entry]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from llama_stack.agent.entries import Item, new_id
+from llama_stack.agent.entries import Item
+from llama_stack.agent.ids import new_id
 from llama_stack_api.openai.responses.request import ResponseRequest
 from llama_stack_api.openai.responses.settings import PromptReference
 from llama_stack_api.principal import Principal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import AsyncGenerator, Collection
+from typing import Any
 
 import msgspec
 
@@ -14,6 +14,7 @@ from llama_stack.agent.snapshot import snapshot
 from llama_stack.agent.turn import KIND, TURN, Turn
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.model import Run, RunStatus
+from llama_stack.services.pages import list_json
 from llama_stack.services.responses.events import KEEP_ALIVE_S, blocks_of
 from llama_stack.services.responses.history import ResponseHistory
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound
@@ -23,10 +24,6 @@ from llama_stack_api.openai.responses.operations import (
     RetrieveResponseParams,
 )
 from llama_stack_api.principal import Call, Principal
-
-SEARCHED_RESPONSES_MAX: Final = 200
-"""Of the newest responses of a principal, in which an item is looked for that a request only names."""
-_PAGE: Final = 50
 
 _encode = msgspec.json.Encoder().encode
 _decode_turn = msgspec.json.Decoder(Turn).decode
@@ -85,7 +82,7 @@ class StoredResponses:
             msgspec.Raw(result) if result is not None else await self._unfinished(call.principal, run)
             for run, result in page
         ]
-        return _list(data, [run.id for run, _ in page], more=more)
+        return list_json(data, [run.id for run, _ in page], more=more)
 
     async def list_input_items(self, response_id: str, params: ListInputItemsParams, call: Call) -> bytes:
         """The items that the response was given: its input, and before it those of the responses that it goes on
@@ -96,22 +93,7 @@ class StoredResponses:
         include = _included(turn, params.include or ())
         items = [visible(entry.item, include) for entry in (*before, *turn.input)]
         page, more = _page_of(items, params)
-        return _list(page, [item["id"] for item in page], more=more)
-
-    async def find(self, principal: Principal, ids: Sequence[str]) -> Mapping[str, Entry]:
-        """Items by their ids, in the newest responses of their owner."""
-        wanted, found = set(ids), dict[str, Entry]()
-        after, more, seen = None, bool(wanted), 0
-        while more and seen < SEARCHED_RESPONSES_MAX:
-            page, more = await self._journal.list_documents(principal, KIND, TURN, after=after, limit=_PAGE)
-            for _, document in page:
-                for entry in _decode_entries(document) if document is not None else ():
-                    if entry.item["id"] in wanted:
-                        found.setdefault(entry.item["id"], entry)
-            more = more and len(found) < len(wanted)
-            seen += len(page)
-            after = page[-1][0].id if page else None
-        return found
+        return list_json(page, [item["id"] for item in page], more=more)
 
     async def _run(self, principal: Principal, response_id: str) -> Run:
         try:
@@ -186,8 +168,3 @@ def _index(items: list[Item], item_id: str, param: str) -> int:
         if item["id"] == item_id:
             return index
     raise InvalidRequest(f"There is no input item {item_id[:100]!r} here.", param=param)
-
-
-def _list(data: Sequence[Any], ids: Sequence[str], *, more: bool) -> bytes:
-    first, last = (ids[0], ids[-1]) if ids else ("", "")
-    return _encode({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": more})

@@ -35,12 +35,12 @@ _ID = re.compile(r"conv_[0-9a-f]{48}")
 _ITEM_ID = re.compile(rf"[\x21-\x7e]{{1,{ITEM_ID_CHARS_MAX}}}")
 
 _RECORD = (CONVERSATIONS.c.id, CONVERSATIONS.c.created_at, CONVERSATIONS.c.metadata)
-_THIS = (
+_OWNED = (
     CONVERSATIONS.c.tenant == sa.bindparam("of_tenant"),
     CONVERSATIONS.c.owner == sa.bindparam("of_owner"),
-    CONVERSATIONS.c.id == sa.bindparam("of_conversation"),
 )
 """Part of every statement: for anyone else, the conversation does not exist."""
+_THIS = (*_OWNED, CONVERSATIONS.c.id == sa.bindparam("of_conversation"))
 _NEW_ID = sa.bindparam("new_id", type_=sa.Text)
 _ITEM = ITEMS.c.id == sa.bindparam("of_item")
 _TAKEN = sa.bindparam("taken", type_=sa.BigInteger)
@@ -216,6 +216,20 @@ class ConversationStore:
             raise _no_item(item_id)
         return StoredItem(*rows[0])
 
+    async def find_items(self, principal: Principal, item_ids: Sequence[str]) -> list[StoredItem]:
+        """Those of the items that are in a conversation of the principal's; one that is in several, once for each."""
+        of_owner = (
+            sa.select(ITEMS.c.id, ITEMS.c.body)
+            .join_from(ITEMS, CONVERSATIONS, CONVERSATIONS.c.id == ITEMS.c.conversation)
+            .where(*_OWNED)
+        )
+        found: list[StoredItem] = []
+        for start in range(0, len(item_ids), LIMIT_MAX):
+            those = map(sa.literal, item_ids[start : start + LIMIT_MAX])
+            rows = await self._database.read(of_owner.where(ITEMS.c.id.in_(list(those))), _owned(principal))
+            found += [StoredItem(*row) for row in rows]
+        return found
+
     async def delete_item(self, principal: Principal, conversation_id: str, item_id: str) -> StoredConversation:
         """Returns the conversation."""
         params = _this_item(principal, conversation_id, item_id)
@@ -356,13 +370,17 @@ def _inserts(
     return [(insert, row(number, item)) for number, item in enumerate(items)]
 
 
-def _this(principal: Principal, conversation_id: str) -> dict[str, str]:
+def _this(principal: Principal, conversation_id: str) -> dict[str, Any]:
     if not _ID.fullmatch(conversation_id):
         raise _missing(conversation_id)
-    return {"of_tenant": principal.tenant, "of_owner": principal.id, "of_conversation": conversation_id}
+    return _owned(principal) | {"of_conversation": conversation_id}
 
 
-def _this_item(principal: Principal, conversation_id: str, item_id: str) -> dict[str, str]:
+def _owned(principal: Principal) -> dict[str, Any]:
+    return {"of_tenant": principal.tenant, "of_owner": principal.id}
+
+
+def _this_item(principal: Principal, conversation_id: str, item_id: str) -> dict[str, Any]:
     this = _this(principal, conversation_id)
     if not is_item_id(item_id):
         raise _no_item(item_id)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # a dialect is loaded by the database that speaks it
     from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 
 Params = Mapping[str, Any]
+Query = sa.Select[Any]
 Row = tuple[Any, ...]
 
 
@@ -55,7 +56,7 @@ class Database(ABC):
     async def close(self) -> None: ...
 
     @abstractmethod
-    async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]: ...
+    async def read(self, query: Query, params: Params | None = None) -> Sequence[Row]: ...
 
     @abstractmethod
     def prepare(self, statement: sa.Executable) -> Prepared: ...

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from llama_stack.storage.errors import StoreRefused
 from llama_stack.storage.sql.sqlite_file import connect
-from llama_stack.storage.sql.tables import METADATA, VERSION, VERSION_TABLE, our_tables
+from llama_stack.storage.sql.tables import VERSION, VERSION_TABLE, create_tables, our_tables
 
 HEAD = "0003"
 """The newest revision; a test holds it against the files."""
@@ -87,7 +87,7 @@ def _upgrade(connection: sa.Connection, name: str) -> None:
             f"({VERSION_TABLE} has no row); use another database"
         )
     if version is None:
-        METADATA.create_all(connection)
+        create_tables(connection)
         VERSION.create(connection)
         connection.execute(VERSION.insert().values(version_num=HEAD))
     else:

@@ -22,6 +22,11 @@ class RunQueries:
             .join_from(RUN_DOCUMENTS, RUNS, RUNS.c.id == RUN_DOCUMENTS.c.run)
             .where(*THIS, _NAMED)
         )
+        self.documents_between = (
+            sa.select(RUN_DOCUMENTS.c.body)
+            .join_from(RUN_DOCUMENTS, RUNS, RUNS.c.id == RUN_DOCUMENTS.c.run)
+            .where(*OWNED, RUNS.c.id >= sa.bindparam("of_first"), RUNS.c.id < sa.bindparam("of_end"), _NAMED)
+        )
         self.events_of = _events_of()
         self.chain = _chain()
 

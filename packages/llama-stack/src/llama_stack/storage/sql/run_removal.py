@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database
-from llama_stack.storage.sql.runs import THIS, notification
+from llama_stack.storage.sql.runs import SECRETS, THIS, notification
 from llama_stack.storage.sql.tables import RUN_DOCUMENTS, RUN_EVENTS, RUN_STEPS, RUNS
 
 _OF_RUN = RUNS.c.id == sa.bindparam("of_run")
@@ -70,7 +70,7 @@ def _remove_hidden() -> list[sa.Executable]:
         .where(RUNS.c.id == parent.scalar_subquery(), RUNS.c.hidden_at.is_not(None))
         .values(expires_at=_SOON)
     )
-    own_documents = RUN_DOCUMENTS.c.name.in_([sa.literal("payload"), sa.literal("result")])
+    own_documents = RUN_DOCUMENTS.c.name.in_([sa.literal(name) for name in ("payload", "result", SECRETS)])
     return [
         decide,
         look_at_parent,

@@ -17,6 +17,8 @@ from llama_stack.storage.sql.tables import RUN_DOCUMENTS, RUN_EVENTS, RUN_STEPS,
 CHANNEL = "ls_runs"
 """Where PostgreSQL says what happened: `q` a run was queued, `e<id>` events or an end, `c<id>` a change of hands."""
 EVENTS_PER_ROW_MAX = 1024
+SECRETS = "secrets"
+"""The document with the sealed credentials of a run that has not ended."""
 WAITING_MAX = 100_000
 """Runs that wait are counted so far."""
 
@@ -100,6 +102,11 @@ class RunStatements:
         self.payload_of = sa.select(RUN_DOCUMENTS.c.body).where(
             RUN_DOCUMENTS.c.run == sa.bindparam("of_run"), RUN_DOCUMENTS.c.name == "payload"
         )
+        self.given_to = sa.select(RUN_DOCUMENTS.c.name, RUN_DOCUMENTS.c.body).where(
+            RUN_DOCUMENTS.c.run == sa.bindparam("of_run"),
+            RUN_DOCUMENTS.c.name.in_([sa.literal("payload"), sa.literal(SECRETS)]),
+        )
+        self.erase_secrets = prepare(_erase_secrets())
         self.steps_of = sa.select(*STEP).where(RUN_STEPS.c.run == sa.bindparam("of_run")).order_by(RUN_STEPS.c.number)
         self.last_event = (
             sa.select(RUN_EVENTS.c.last)
@@ -324,6 +331,12 @@ def _interrupt_steps() -> sa.Executable:
         )
         .values(status="interrupted", ended_at=_NOW)
     )
+
+
+def _erase_secrets() -> sa.Executable:
+    held = sa.select(RUNS.c.id).where(*_HELD).with_for_update(key_share=True).cte("held")
+    mine = RUN_DOCUMENTS.c.run.in_(sa.select(held.c.id))
+    return sa.delete(RUN_DOCUMENTS).where(mine, RUN_DOCUMENTS.c.name == SECRETS).returning(RUN_DOCUMENTS.c.run)
 
 
 def _renew() -> sa.Executable:

@@ -52,7 +52,7 @@ def _conversations() -> None:
         sa.Column("run", sa.Text),
         sa.Column("body", sa.LargeBinary, nullable=False),
     )
-    op.create_index("ls_conversation_items_by_id", "ls_conversation_items", ["conversation", "id"], unique=True)
+    op.create_index("ls_conversation_items_by_id", "ls_conversation_items", ["id", "conversation"], unique=True)
 
 
 def _prompts() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from llama_stack.agent.entries import Event, Item
+from llama_stack.agent.entries import ITEM_DONE, Event, Item
 from llama_stack.agent.guardrails import Guardrails, OutputGuard
 from llama_stack.agent.ports import Violation
 
@@ -21,7 +21,7 @@ class Refused(Exception):
         self.shown = shown
 
 
-class Moderated:
+class GuardedEvents:
     """The events of one call of the model as they may be sent: text comes later, or not at all."""
 
     def __init__(self, guardrails: Guardrails) -> None:
@@ -41,7 +41,7 @@ class Moderated:
 
     def cut(self, events: Iterable[Event]) -> list[Event]:
         """The ends of what was cut off, without the text that was held back."""
-        return [self._cut(event) if event["type"] == "response.output_item.done" else event for event in events]
+        return [self._cut(event) if event["type"] == ITEM_DONE else event for event in events]
 
     def _cut(self, event: Event) -> Event:
         item = event["item"]

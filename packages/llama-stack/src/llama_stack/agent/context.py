@@ -1,4 +1,4 @@
-"""How large a context is, and what of it goes first where it is too large."""
+"""What the model is shown of a response: how large it is, and what of it goes first where it is too large."""
 
 from __future__ import annotations
 
