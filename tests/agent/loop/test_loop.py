@@ -361,6 +361,20 @@ async def test_old_items_go_if_truncation_is_auto(respond: Respond) -> None:
     assert len(ended.model.asked) == 1
 
 
+async def test_of_messages_of_the_user_alone_the_last_one_stays(respond: Respond) -> None:
+    def script(body: dict[str, Any]) -> Say | Exception:
+        return text("fine") if len(json.dumps(body)) < 3000 else ContextLengthExceeded("too long")
+
+    messages = [user(f"{n} " + "word " * 100) for n in range(12)]
+    ended = await respond(
+        Turn({"model": "toy-model", "truncation": "auto"}, [*messages, user("The newest")], 1), script
+    )
+    assert ended.text == "fine"
+    asked = ended.model.asked[-1]["messages"]
+    assert asked[-1] == {"role": "user", "content": "The newest"}
+    assert 1 < len(asked) < 12
+
+
 def _said() -> Entry:
     content = [{"type": "output_text", "text": "I see.", "annotations": []}]
     return Entry({"id": "msg_a", "type": "message", "role": "assistant", "status": "completed", "content": content})

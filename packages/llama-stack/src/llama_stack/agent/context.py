@@ -55,9 +55,14 @@ def without_oldest(entries: Sequence[Entry]) -> list[Entry] | None:
     """The entries without the oldest quarter of what may go; None if nothing may.
 
     Instructions, the user's last messages and what the model has not seen yet (the outputs at the end) stay; a call
-    goes together with its output.
+    goes together with its output. Where nothing else is left to go, of the user's messages the last one stays.
     """
-    kept = {*newest_user_turn(entries), *_at_the_end(entries)}
+    newest = newest_user_turn(entries)
+    return _without_oldest(entries, newest) or _without_oldest(entries, newest[-1:])
+
+
+def _without_oldest(entries: Sequence[Entry], asked: range) -> list[Entry] | None:
+    kept = {*asked, *_at_the_end(entries)}
     kept |= {at for at, entry in enumerate(entries) if is_instruction(entry)}
     calls_kept = {_call_id(entries[at]) for at in kept} - {None}
     droppable = [at for at, entry in enumerate(entries) if at not in kept and _call_id(entry) not in calls_kept]
