@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,13 +57,14 @@ def check_databases(loaded: LoadedConfig) -> None:
 
 
 async def _work(loaded: LoadedConfig, environ: dict[str, str], state_dir: Path) -> None:
+    from llama_stack.cli.runner.signals import on_stop_signals
     from llama_stack.stack import Stack
     from llama_stack.telemetry.logs import get_logger, logging_settings, logs
 
     config = loaded.config
     config.server.runs.execute = True
     stop = _Stop(asyncio.current_task())
-    with logs(logging_settings(config.logging, environ)), stop.on_signals(), stop.ends_quietly():
+    with logs(logging_settings(config.logging, environ)), on_stop_signals(stop), stop.ends_quietly():
         async with Stack.open(config, state_dir=state_dir) as stack:
             log = get_logger("worker")
             for problem in [*loaded.warnings, *stack.problems]:
@@ -96,23 +96,12 @@ class _Stop:
         self._working = True
         await self._wanted.wait()
 
-    def __call__(self) -> None:
+    def __call__(self, signum: int) -> None:
         if self._working and not self._wanted.is_set():
             self._wanted.set()
         elif not self._cancelled and self._task is not None:
             self._cancelled = True
             self._task.cancel()
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self)
-        try:
-            yield
-        finally:
-            for signum in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(signum)
 
     @contextmanager
     def ends_quietly(self) -> Iterator[None]:

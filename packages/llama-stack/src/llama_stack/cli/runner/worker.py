@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 
 from llama_stack.cli.runner.listen import Listener, tls_context
 from llama_stack.cli.runner.protocol import bounded_protocol
+from llama_stack.cli.runner.signals import on_stop_signals
 from llama_stack.config import RunConfig
 from llama_stack.http.app import Edge, create_app
 from llama_stack.http.serving import DrainingServer, serving
@@ -62,7 +63,7 @@ async def _serve(launch: Launch, on_ready: Ready, stop_when_readable: int | None
     stop = _Stop(asyncio.current_task())
     with (
         logs(logging_settings(launch.config.logging, launch.environ)) as log,
-        stop.on_signals(),
+        on_stop_signals(stop),
         stop.when_readable(stop_when_readable),
         stop.ends_quietly(),
     ):
@@ -156,17 +157,6 @@ class _Stop:
         except asyncio.CancelledError:
             if not self._wanted:
                 raise
-
-    @contextmanager
-    def on_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, self, signum)
-        try:
-            yield
-        finally:
-            for signum in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(signum)
 
     @contextmanager
     def when_readable(self, descriptor: int | None) -> Iterator[None]:

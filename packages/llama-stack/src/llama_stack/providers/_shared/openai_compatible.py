@@ -17,6 +17,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, fiel
 
 from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
+from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.quirks import NO_QUIRKS, Quirks
 from llama_stack_api.errors import (
     InvalidRequest,
@@ -68,12 +69,7 @@ class OpenAICompatibleConfig(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address that starts with http:// or https://")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold credentials: put them into api_key or network.headers")
-        return url
+        return checked_address(url)
 
     @model_validator(mode="before")
     @classmethod

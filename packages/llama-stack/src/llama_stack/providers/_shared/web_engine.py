@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
-from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 from llama_stack.dialects.openai.errors import UNREADABLE, retry_after_s
 from llama_stack.net.config import NetworkConfig
 from llama_stack.net.domains import domain_of, is_allowed, is_page
+from llama_stack.providers._shared.addresses import checked_address
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
@@ -55,12 +55,7 @@ class EngineConfig(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _is_an_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("must be an address that starts with http:// or https://")
-        if parts.username is not None or parts.password is not None:
-            raise ValueError("must not hold credentials: put them into api_key or network.headers")
-        return url
+        return checked_address(url)
 
     @model_validator(mode="before")
     @classmethod
