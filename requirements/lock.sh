@@ -3,10 +3,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 for kind in run test; do
+    overrides=requirements/overrides-$kind.txt
     uv pip compile "requirements/$kind.in" --output-file "requirements-$kind.lock" --quiet "$@" \
         --universal --python-version 3.11 --generate-hashes \
         --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-        --override requirements/overrides.txt --no-emit-package llama-stack --no-emit-package llama-stack-api
+        --override "$overrides" --no-emit-package llama-stack --no-emit-package llama-stack-api
 done
 if grep -nE '://|^(--index|-i |--find)' requirements-run.lock requirements-test.lock; then
     echo "a lock names an address" >&2

@@ -5,7 +5,9 @@
     │   ├── MalformedBody                400 … invalid_json
     │   ├── UnsupportedParameter         400 … unsupported_parameter
     │   ├── ContextLengthExceeded        400 … context_length_exceeded
-    │   └── ContentFiltered              400 … content_filter
+    │   ├── ContentFiltered              400 … content_filter
+    │   ├── UnsupportedFile              400 … unsupported_file: of a type that cannot be read
+    │   └── InvalidFile                  400 … invalid_file: broken, encrypted, or beyond the limits of reading it
     ├── Unauthenticated                  401 authentication_error, invalid_api_key
     ├── PermissionDenied                 403 permission_error, insufficient_permissions
     ├── NotFound                         404 invalid_request_error, not_found
@@ -80,6 +82,14 @@ class ContextLengthExceeded(InvalidRequest):
 
 class ContentFiltered(InvalidRequest):
     default_code = "content_filter"
+
+
+class UnsupportedFile(InvalidRequest):
+    default_code = "unsupported_file"
+
+
+class InvalidFile(InvalidRequest):
+    default_code = "invalid_file"
 
 
 class Unauthenticated(LlamaStackError):

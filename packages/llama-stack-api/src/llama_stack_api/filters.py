@@ -1,7 +1,16 @@
-"""Filters over attributes, as in a vector store search: comparisons, joined by `and` and `or`."""
+"""Filters over attributes, as in a vector store search: comparisons, joined by `and` and `or`.
+
+What a comparison means, for every provider alike:
+- Values are of three kinds: string, number (integers and fractions are one kind), boolean. Values of different kinds
+  are never equal and have no order.
+- `eq`, `gt`, `gte`, `lt`, `lte` and `in` match only where the attribute exists. `ne` and `nin` are their exact
+  opposites: they also match where it does not exist.
+- Strings are ordered by code point; booleans have no order.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
@@ -34,3 +43,37 @@ class CompoundFilter(WireModel):
 
 
 Filter: TypeAlias = Annotated[ComparisonFilter | CompoundFilter, Field(discriminator="type")]
+
+
+def matches(wanted: Filter, attributes: Mapping[str, str | float | bool]) -> bool:
+    """The meaning of a filter; providers that filter in their own way are held against it."""
+    if isinstance(wanted, CompoundFilter):
+        some_or_all = all if wanted.type == "and" else any
+        return some_or_all(matches(each, attributes) for each in wanted.filters)
+    if wanted.type in ("ne", "nin"):
+        return not _equals(attributes.get(wanted.key), wanted.value)
+    if wanted.type in ("eq", "in"):
+        return _equals(attributes.get(wanted.key), wanted.value)
+    return _is_ordered(wanted, attributes.get(wanted.key))
+
+
+def _equals(found: str | float | bool | None, value: Scalar | list[Scalar]) -> bool:
+    choices = value if isinstance(value, list) else [value]
+    return any(_kind(found) is _kind(each) and found == each for each in choices)
+
+
+def _is_ordered(wanted: ComparisonFilter, found: str | float | bool | None) -> bool:
+    value = wanted.value
+    kind = _kind(found)
+    if kind not in (str, float) or kind is not _kind(value):
+        return False
+    order = (found > value) - (found < value)  # type: ignore[operator]
+    return {"gt": order > 0, "gte": order >= 0, "lt": order < 0, "lte": order <= 0}[wanted.type]
+
+
+def _kind(value: object) -> type | None:
+    if isinstance(value, bool):
+        return bool
+    if isinstance(value, int | float):
+        return float
+    return str if isinstance(value, str) else None

@@ -211,6 +211,192 @@ CONNECTORS = Table(
 )
 
 
+# --- files
+
+BLOBS = Table(  # contents, wherever they are kept. A row is there before the bytes are, and goes after them.
+    "ls_blobs",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("provider", Text, nullable=False),  # the files provider that keeps it
+    Column("key", Text),  # what the provider calls it; NULL while it is being written
+    Column("state", Text, nullable=False),  # writing, kept, dropped
+    Column("bytes", BigInteger, nullable=False),
+    Column("sha256", Text),
+    Column("touched_at", Float(53), nullable=False),  # of writing: a sign of life; of dropped: since when
+)
+Index("ls_blobs_by_state", BLOBS.c.state, BLOBS.c.touched_at)
+
+FILES = Table(
+    "ls_files",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("content_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", Text, nullable=False),
+)
+Index("ls_files_by_owner", FILES.c.tenant, FILES.c.owner, FILES.c.created_at, FILES.c.id)
+Index("ls_files_by_purpose", FILES.c.tenant, FILES.c.owner, FILES.c.purpose, FILES.c.created_at, FILES.c.id)
+Index("ls_files_by_expires_at", FILES.c.expires_at, info={_SET: FILES.c.expires_at})
+
+UPLOADS = Table(
+    "ls_uploads",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("expires_at", Float(53), nullable=False),
+    Column("filename", Text, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("mime_type", Text, nullable=False),
+    Column("bytes", BigInteger, nullable=False),  # as announced
+    Column("file_expires_after_s", BigInteger),
+    Column("status", Text, nullable=False),  # pending, completing, completed, cancelled, expired
+    Column("file", Text),  # the file that it became
+)
+Index("ls_uploads_by_expires_at", UPLOADS.c.status, UPLOADS.c.expires_at)
+
+UPLOAD_PARTS = Table(
+    "ls_upload_parts",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("upload", Text, ForeignKey("ls_uploads.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("blob", Text, nullable=False),
+)
+Index("ls_upload_parts_by_upload", UPLOAD_PARTS.c.upload)
+
+# --- vector stores
+
+VECTOR_STORES = Table(
+    "ls_vector_stores",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("name", Text),
+    Column("description", Text),
+    Column("metadata", Text, nullable=False),  # a JSON object of strings
+    Column("expires_after_days", Integer),  # after last_active_at
+    Column("last_active_at", Float(53), nullable=False),
+    Column("expires_at", Float(53)),
+    Column("state", Text, nullable=False),  # live, expired, deleted
+    Column("provider", Text, nullable=False),
+    Column("index_id", Text, nullable=False),  # what the provider calls it
+    Column("embedding_model", Text, nullable=False),
+    Column("embedding_dimension", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),  # raised by every change of its chunks
+    Column("changes_from", BigInteger, nullable=False),  # changes at or before it are forgotten
+    Column("files_in_progress", BigInteger, nullable=False),
+    Column("files_completed", BigInteger, nullable=False),
+    Column("files_failed", BigInteger, nullable=False),
+    Column("files_cancelled", BigInteger, nullable=False),
+    Column("usage_bytes", BigInteger, nullable=False),
+)
+Index(
+    "ls_vector_stores_by_owner",
+    VECTOR_STORES.c.tenant,
+    VECTOR_STORES.c.owner,
+    VECTOR_STORES.c.created_at,
+    VECTOR_STORES.c.id,
+)
+Index("ls_vector_stores_by_expires_at", VECTOR_STORES.c.expires_at, info={_SET: VECTOR_STORES.c.expires_at})
+Index("ls_vector_stores_by_state", VECTOR_STORES.c.state)
+
+STORE_FILES = Table(
+    "ls_vector_store_files",
+    METADATA,
+    Column("store", Text, ForeignKey("ls_vector_stores.id", ondelete="CASCADE"), primary_key=True),
+    Column("file", Text, primary_key=True),
+    Column("attached_at", Float(53), nullable=False),
+    Column("attachment", Text, nullable=False),  # new with every attaching; its chunks' ids are made of it
+    Column("filename", Text, nullable=False),
+    Column("status", Text, nullable=False),  # in_progress, completed, failed, cancelled
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("attributes", Text, nullable=False),  # a JSON object
+    Column("chunking", Text, nullable=False),  # a JSON object: the strategy as it is carried out
+    Column("usage_bytes", BigInteger, nullable=False),
+    Column("chunks_done", BigInteger, nullable=False),
+    Column("run", Text),  # the run that ingests it; NULL: not begun
+)
+Index("ls_vector_store_files_by_attached_at", STORE_FILES.c.store, STORE_FILES.c.attached_at, STORE_FILES.c.file)
+Index(
+    "ls_vector_store_files_by_status",
+    STORE_FILES.c.store,
+    STORE_FILES.c.status,
+    STORE_FILES.c.attached_at,
+    STORE_FILES.c.file,
+)
+Index("ls_vector_store_files_by_file", STORE_FILES.c.file)
+Index("ls_vector_store_files_in_progress", STORE_FILES.c.status, STORE_FILES.c.attached_at)
+
+FILE_BATCHES = Table(
+    "ls_vector_store_batches",
+    METADATA,
+    Column("id", Text, primary_key=True),
+    Column("store", Text, ForeignKey("ls_vector_stores.id", ondelete="CASCADE"), nullable=False),
+    Column("created_at", Float(53), nullable=False),
+    Column("cancelled", Boolean, nullable=False),
+)
+Index("ls_vector_store_batches_by_store", FILE_BATCHES.c.store)
+Index("ls_vector_store_batches_by_created_at", FILE_BATCHES.c.created_at)
+
+FILE_BATCH_FILES = Table(
+    "ls_vector_store_batch_files",
+    METADATA,
+    Column("batch", Text, ForeignKey("ls_vector_store_batches.id", ondelete="CASCADE"), primary_key=True),
+    Column("file", Text, primary_key=True),
+)
+
+CHUNKS = Table(
+    "ls_chunks",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("store", Text, nullable=False),
+    Column("id", Text, nullable=False),  # a UUID
+    Column("document", Text, nullable=False),  # the file, or what was given to /v1/vector-io/insert
+    Column("ordinal", BigInteger, nullable=False),  # within the document
+    Column("text", Text, nullable=False),
+    Column("context", Text),  # put before the text where it is embedded and searched
+    Column("start", BigInteger, nullable=False),  # characters of the document's text
+    Column("end", BigInteger, nullable=False),
+    Column("page", Integer),
+    Column("tokens", Integer, nullable=False),
+    Column("attributes", Text, nullable=False),  # a JSON object: the document's
+    Column("extra", Text),  # a JSON object: what came with a chunk that a client made
+    Column("digest", Text, nullable=False),  # of tenant, embedding model, dimension and embedded text
+    Column("embedding", LargeBinary),  # little-endian floats of 32 bits
+    Column("version", BigInteger, nullable=False),  # the store's, with which it came
+    sqlite_autoincrement=True,  # a number is never used twice
+)
+Index("ls_chunks_by_id", CHUNKS.c.store, CHUNKS.c.id, unique=True)
+Index("ls_chunks_by_document", CHUNKS.c.store, CHUNKS.c.document, CHUNKS.c.ordinal)
+Index("ls_chunks_by_version", CHUNKS.c.store, CHUNKS.c.version, CHUNKS.c.number)
+Index("ls_chunks_by_digest", CHUNKS.c.digest)
+
+STORE_CHANGES = Table(  # what happened to documents that were there already
+    "ls_vector_store_changes",
+    METADATA,
+    Column("store", Text, ForeignKey("ls_vector_stores.id", ondelete="CASCADE"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("attributes", Text),  # its new ones; NULL: its chunks are gone
+    Column("pending", Boolean, nullable=False),  # the provider has not confirmed it yet
+    Column("at", Float(53), nullable=False),
+)
+Index("ls_vector_store_changes_by_pending", STORE_CHANGES.c.pending, STORE_CHANGES.c.at)
+
+
 def create_tables(connection: sa.Connection) -> None:
     """All of `METADATA`, in a database that has none of them."""
     for index in (index for table in METADATA.tables.values() for index in table.indexes if _SET in index.info):
