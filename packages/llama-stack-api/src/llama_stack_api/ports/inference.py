@@ -35,7 +35,8 @@ class ModelType(StrEnum):
 class ProviderModel:
     """A model that a provider serves, under the provider's own id.
 
-    `metadata` is free; `embedding_dimension` (int) and `context_length` (int, tokens) are the keys that we read.
+    `metadata` is free; `embedding_dimension` (int), `context_length` (int, tokens) and `tool_calling` (bool: whether it
+    can call tools) are the keys that we read.
     """
 
     id: str
@@ -78,6 +79,15 @@ class CountsTokens(Protocol):
 
     async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
         """How many tokens the messages and tools are as a prompt of the model, its chat template included."""
+        ...
+
+
+@runtime_checkable
+class TellsTools(Protocol):
+    """Beside `ChatCompletions`, where some models cannot call tools, and a listing does not say which."""
+
+    async def takes_tools(self, model: str, call: Call) -> bool:
+        """Whether the model can be offered tools. It may be loaded to find out."""
         ...
 
 

@@ -10,6 +10,9 @@ A mark of a source that is not there stays as it is, save `<|file-…|>`, which 
 that a model sees bear marks, since numbers would begin anew with each search: they mean something only where all
 sources are of one search. Indices count characters (code points) of the text as it is shown. Nothing in code
 (backticks) is a link or a number.
+
+Of the passages of files, where they are given, each `file_citation` says which one it means (`attribution.PLACE`); a
+text that cites no file is searched for what rests on them.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from llama_stack.agent.attribution import Attribution, Passage
 from llama_stack.agent.entries import Item, Source
 
 _MARK: Final = re.compile(
@@ -48,8 +52,9 @@ _CITED: Final = re.compile(
 class Citations:
     """The citations of one text that comes piece by piece. How it is cut makes no difference to what is found."""
 
-    def __init__(self, sources: Sequence[Source], *, numbered: bool = False) -> None:
+    def __init__(self, sources: Sequence[Source], *, numbered: bool = False, passages: Sequence[Passage] = ()) -> None:
         self._sources = sources
+        self._attribution = Attribution(passages) if passages else None
         self._numbered = numbered
         self._files = {source.file_id: source for source in sources if source.file_id is not None}
         self._pages: dict[str, Source] = {}
@@ -80,9 +85,23 @@ class Citations:
     def finish(self) -> tuple[str, list[Item]]:
         """The rest of the text, and the annotations in the order of their places."""
         rest, self._held = self._show(self._held), ""
-        self._found += self._in_text("".join(self._shown))
+        text = "".join(self._shown)
+        self._found += self._in_text(text)
+        if self._attribution is not None:
+            self._attribute(text, self._attribution)
         self._found.sort(key=lambda found: found[0])
         return rest, [annotation for _, annotation in self._found]
+
+    def _attribute(self, text: str, attribution: Attribution) -> None:
+        marked = [annotation for _, annotation in self._found if annotation["type"] == "file_citation"]
+        for annotation in marked:
+            meant = attribution.passage_at(text, annotation["index"], annotation["file_id"])
+            annotation.update(meant.place if meant is not None else ())
+        if not marked:
+            self._found += [
+                (index, {**_file_citation(passage.source, index), **passage.place})
+                for index, passage in attribution.cited(text)
+            ]
 
     def _show(self, text: str) -> str:
         start, before = 0, len(self._shown)

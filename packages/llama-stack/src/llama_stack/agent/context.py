@@ -11,6 +11,8 @@ CHARS_PER_TOKEN: Final = 4
 ATTACHMENT_TOKENS: Final = 1000
 """An image or a file, which is sent in base64, is no text."""
 DROPPED_SHARE: Final = 0.25
+ANSWER_SHARE: Final = 0.25
+"""Of a model's context: what an answer is left at most, where tools would fill it."""
 
 
 def is_instruction(entry: Entry) -> bool:
@@ -34,6 +36,12 @@ def _tokens(value: Any) -> int:
     if isinstance(value, list):
         return sum(map(_tokens, value))
     return 1
+
+
+def room_for_tools(context_length: int, instructions: Any, output_tokens_max: int | None) -> int:
+    """Tokens that a model's context has for the conversation and what tools give, when it is to answer as well."""
+    answer = min(output_tokens_max or context_length, int(ANSWER_SHARE * context_length))
+    return max(0, context_length - answer - _tokens(instructions or ""))
 
 
 def since_compaction(entries: list[Entry]) -> list[Entry]:

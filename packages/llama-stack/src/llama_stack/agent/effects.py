@@ -44,7 +44,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class RunTools:
+    """`room` is how many tokens the model has left for what each of them shows it, where that is known."""
+
     calls: tuple[Planned, ...]
+    room: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

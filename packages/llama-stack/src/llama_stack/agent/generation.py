@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from llama_stack.agent.attribution import passages_of
 from llama_stack.agent.chat.assembler import Assembler
 from llama_stack.agent.chat.messages import chat_messages
 from llama_stack.agent.chat.request import chat_request
@@ -17,7 +18,7 @@ from llama_stack.agent.citations import Citations
 from llama_stack.agent.compaction import say, summary_messages
 from llama_stack.agent.effects import Ask
 from llama_stack.agent.emitter import Emitter
-from llama_stack.agent.entries import Entry, Event, Source
+from llama_stack.agent.entries import Entry, Event
 from llama_stack.agent.guarded import GuardedEvents, Refused
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.outgoing import Outgoing
@@ -77,6 +78,7 @@ class Generator:
             instructions=instructions,
             unseal=self.seals.unseal,
             reasoning_context=(self.turn.request.get("reasoning") or {}).get("context"),
+            tools_told=self.turn.tools_told,
         )
         return chat_request(self.turn.request, messages, ask.choice, max_tokens=ask.max_tokens)
 
@@ -143,14 +145,13 @@ class _Shown:
         self._first_only = of.turn.request.get("parallel_tool_calls") is False
         self._usage: Usage | None = None  # of summaries
         self._guarded = GuardedEvents(of.guardrails) if of.guardrails is not None else None
-        sources = [source for entry in ask.entries for source in entry.sources]
         self._outgoing = Outgoing(of.emitter, first_only=self._first_only)
         self._refusal: list[Event] = []
         self.begun = False
         self.refused = False
         self.assembler = Assembler(
             {tool.name: tool for tool in (*ask.tools, *ask.choice.offered)},
-            citations=_citing(sources) if sources else None,
+            citations=_citing(ask.entries, numbered=of.turn.tools_told),
             coalesce=of.coalesce,
             seal=(lambda text: of.seals.seal("reasoning", text)) if of.seals.available else None,
             summarize=of.summarises,
@@ -203,5 +204,10 @@ class _Shown:
         return checked
 
 
-def _citing(sources: Sequence[Source]) -> Callable[[], Citations]:
-    return lambda: Citations(sources)
+def _citing(entries: Sequence[Entry], *, numbered: bool) -> Callable[[], Citations] | None:
+    """`numbered`: the passages of a search are shown under numbers, which mean something if it is the only one."""
+    lists = [entry.sources for entry in entries if entry.sources]
+    if not lists:
+        return None
+    sources, passages = [source for each in lists for source in each], passages_of(entries)
+    return lambda: Citations(sources, numbered=numbered and len(lists) == 1, passages=passages)

@@ -89,7 +89,12 @@ class ResponseKind:
         secrets = open_secrets(self._sealer, run.secrets, run.run.id)
         before = await self._before(response)
         state = State(
-            Settings.of(response.turn.request, self._limits),
+            Settings.of(
+                response.turn.request,
+                self._limits,
+                tools_told=response.turn.tools_told,
+                context_length=response.turn.context_length,
+            ),
             before,
             response.turn.input,
             self._bound(response, before),
@@ -169,7 +174,12 @@ class ResponseKind:
             forward_headers=secrets.forward_headers,
         )
         guardrails = self._guardrails(turn.request, call)
-        context = ToolContext(call=call, include=frozenset(turn.request.get("include") or ()), secrets=secrets.servers)
+        context = ToolContext(
+            call=call,
+            include=frozenset(turn.request.get("include") or ()),
+            secrets=secrets.servers,
+            told=turn.tools_told,
+        )
         generator = Generator(
             turn=turn,
             model=self._model,

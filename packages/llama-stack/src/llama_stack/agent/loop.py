@@ -119,7 +119,10 @@ class Loop:
         items = [self.toolbox.opened(planned) for planned in effect.calls]
         deferred = [tool for tool in self.state.tools if tool.deferred]
         results = await together(
-            [self.toolbox.call(planned, item, deferred) for planned, item in zip(effect.calls, items, strict=True)]
+            [
+                self.toolbox.call(planned, item, deferred, effect.room)
+                for planned, item in zip(effect.calls, items, strict=True)
+            ]
         )
         self.state.ran({planned.item_id: result for planned, result in zip(effect.calls, results, strict=True)})
 

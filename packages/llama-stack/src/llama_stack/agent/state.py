@@ -17,13 +17,21 @@ import msgspec
 from llama_stack.agent.approvals import Approved, approval_request, approved
 from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.choice import ChatChoice, chat_choice
-from llama_stack.agent.context import is_instruction, newest_user_turn, since_compaction, tokens_of, without_oldest
+from llama_stack.agent.context import (
+    is_instruction,
+    newest_user_turn,
+    room_for_tools,
+    since_compaction,
+    tokens_of,
+    without_oldest,
+)
 from llama_stack.agent.effects import Ask, Changed, Compact, Effect, Finish, ListTools, Planned, Ran, RunTools
 from llama_stack.agent.entries import Entry, ModelCall
 from llama_stack.agent.ids import id_as
 from llama_stack.agent.tools.base import Bound, BoundTool, Listing
 from llama_stack.agent.tools.deferral import offered
 from llama_stack.agent.tools.names import distinct
+from llama_stack.agent.tools.search_first import searches_first
 from llama_stack.agent.turn import Generated, ServerCall, Usage, total
 from llama_stack.config.responses import AgentLimits, setting
 from llama_stack.runs.model import RunError, RunStatus
@@ -35,7 +43,8 @@ INCOMPLETE: Final[Mapping[str, str]] = {"length": "max_output_tokens", "content_
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Those of a request that decide the way. `compact_at` is in tokens of input, `tool_calls_of` says who set that
-    limit."""
+    limit. `tools_told`: the model cannot call tools; searches of files run before it is asked.
+    `room` is how many tokens its context has for the conversation and what tools give, where that is known."""
 
     rounds_max: int = 10
     tool_calls_max: int = 256
@@ -45,9 +54,18 @@ class Settings:
     compact_at: int | None = None
     truncations_max: int = 0
     tool_calls_of: str = "max_tool_calls"
+    tools_told: bool = False
+    room: int | None = None
 
     @classmethod
-    def of(cls, request: Mapping[str, Any], limits: AgentLimits) -> Settings:
+    def of(
+        cls,
+        request: Mapping[str, Any],
+        limits: AgentLimits,
+        *,
+        tools_told: bool = False,
+        context_length: int | None = None,
+    ) -> Settings:
         calls_max = min(request.get("max_tool_calls") or limits.tool_calls_max, limits.tool_calls_max)
         compacts = [each.get("compact_threshold") for each in request.get("context_management") or ()]
         return cls(
@@ -59,6 +77,9 @@ class Settings:
             tool_choice=request.get("tool_choice") or "auto",
             compact_at=min((at for at in compacts if at), default=None),
             truncations_max=limits.truncations_max if request.get("truncation") == "auto" else 0,
+            tools_told=tools_told,
+            room=context_length
+            and room_for_tools(context_length, request.get("instructions"), request.get("max_output_tokens")),
         )
 
 
@@ -113,13 +134,17 @@ class State:
         if listings:
             return ListTools(listings)
         if calls:
-            return RunTools(calls)
+            return RunTools(calls, self._room(len(calls)))
         if self._pending:
             return Finish(RunStatus.COMPLETED)
         return self._limit() or self._compaction() or self._ask()
 
     def _listings(self) -> tuple[Listing, ...]:
         return tuple(bound.listing for bound in self._bound if bound.listing is not None)
+
+    def _room(self, calls: int) -> int | None:
+        room = self._settings.room
+        return None if room is None else max(0, room - tokens_of(self.context)) // calls
 
     def _limit(self) -> Finish | None:
         if self.rounds >= self._settings.rounds_max:
@@ -145,6 +170,8 @@ class State:
         return Ask(self._number, tuple(self.context), choice, tuple(self._tools), self._output_tokens_left())
 
     def _choice(self) -> ChatChoice:
+        if self._settings.tools_told:
+            return ChatChoice((), None)
         tools = offered(self._tools, [*self._before, *self._input, *self.output])
         return chat_choice(self._settings.tool_choice, tools, first_round=self.rounds == 0)
 
@@ -223,9 +250,12 @@ class State:
     # --- tools
 
     def _begin(self) -> None:
-        """All tools are known: what the caller has approved can run."""
+        """All tools are known: what the caller has approved can run, and what is searched before the model is asked."""
         self._tools = distinct([tool for bound in self._bound for tool in bound.tools])
         self._plan = [self._of_approved(verdict) for verdict in approved(self._before, self._input)]
+        if self._settings.tools_told and self._settings.tool_choice != "none":
+            calls = searches_first(self._tools, self._input, self._response_id)
+            self._plan += [self._within_limit(planned) for planned in calls]
         self._settle({})
 
     def _of_approved(self, verdict: Approved) -> Planned | Entry:

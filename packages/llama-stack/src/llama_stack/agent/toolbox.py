@@ -24,6 +24,7 @@ from llama_stack.config.responses import AgentLimits, setting
 from llama_stack.runs.errors import StepFailed, StepInterrupted
 from llama_stack.runs.handle import RunHandle
 from llama_stack_api.errors import LlamaStackError
+from llama_stack_api.principal import Call
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Toolbox:
         timeout_s = self.limits.tool_timeout_s
         with _boundary("the listing of tools", timeout_s, self.limits):
             async with asyncio.timeout(timeout_s):
-                return await listing.run(item, self._context(timeout_s))
+                return await listing.run(item, replace(self.context, call=self._call(timeout_s)))
 
     def opened(self, planned: Planned) -> Item:
         runner = _runner(planned.tool)
@@ -74,11 +75,11 @@ class Toolbox:
         self.emitter.open(item, runner.announced(planned.call, item))
         return item
 
-    async def call(self, planned: Planned, item: Item, deferred: Sequence[BoundTool]) -> Ran:
+    async def call(self, planned: Planned, item: Item, deferred: Sequence[BoundTool], room: int | None = None) -> Ran:
         """Its end is shown once its result is journalled."""
         tool = _runner(planned.tool)
         async with self._places:
-            done = await self._journalled(planned, item, tool, deferred)
+            done = await self._journalled(planned, item, tool, replace(self.context, deferred=deferred, room=room))
         if done.pin is not None:
             self.emitter.close({**item, "status": "incomplete"})
             return Changed(done.pin)
@@ -86,14 +87,12 @@ class Toolbox:
         await self.emitter.room()
         return done.entries
 
-    async def _journalled(
-        self, planned: Planned, item: Item, tool: ServerTool, deferred: Sequence[BoundTool]
-    ) -> ToolDone:
+    async def _journalled(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolDone:
         key = f"tool:{planned.item_id}"
         context = replace(
-            self._context(self._timeout_s(tool)),
+            context,
+            call=self._call(self._timeout_s(tool)),
             idempotency_key=self.run.steps.idempotency_key(key),
-            deferred=deferred,
             approved_pin=planned.approved_pin,
         )
 
@@ -155,9 +154,9 @@ class Toolbox:
     def _timeout_s(self, tool: ServerTool) -> float:
         return min(tool.timeout_s, self.limits.tool_timeout_s)
 
-    def _context(self, timeout_s: float) -> ToolContext:
+    def _call(self, timeout_s: float) -> Call:
         deadline = min(self.run.deadline, asyncio.get_running_loop().time() + timeout_s)
-        return replace(self.context, call=replace(self.context.call, deadline=deadline))
+        return replace(self.context.call, deadline=deadline)
 
 
 def _runner(tool: BoundTool) -> ServerTool:

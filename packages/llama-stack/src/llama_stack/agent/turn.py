@@ -23,6 +23,9 @@ class Turn(msgspec.Struct, omit_defaults=True):
     (an MCP tool there has neither `authorization` nor `headers`). `input` are its items with ids, and `previous` or
     `conversation` (with the position up to which it is read) say what comes before them. `digest` is that of the
     request, where an idempotency key came with it. Times are Unix seconds.
+
+    `tools_told`: the model cannot call tools, so files are searched before it is asked, and it is told what was found.
+    `context_length` is the model's, in tokens, where it is known.
     """
 
     request: dict[str, Any]
@@ -34,6 +37,8 @@ class Turn(msgspec.Struct, omit_defaults=True):
     attributes: dict[str, list[str]] = {}
     request_id: str = ""
     digest: str = ""
+    tools_told: bool = False
+    context_length: int | None = None
 
 
 def server_key(tool: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ from llama_stack.agent.arguments import json_object
 from llama_stack.agent.chat.nodes import Called, Node, RoundOver, Said, Thought, nodes_of
 from llama_stack.agent.chat.pairing import paired
 from llama_stack.agent.chat.parts import Part, as_json, content_of, divided
+from llama_stack.agent.chat.told import told
 from llama_stack.agent.entries import Entry, Item
 
 CALL_ID_CHARS_MAX: Final = 40
@@ -37,11 +38,13 @@ def chat_messages(
     instructions: str | list[Item] | None = None,
     unseal: Callable[[str, str], str | None],
     reasoning_context: str | None = None,
+    tools_told: bool = False,
 ) -> list[dict[str, Any]]:
     """`unseal` opens the `encrypted_content` of a `reasoning` or `compaction`; None if it cannot.
 
     `reasoning_context` is the request's `reasoning.context`: with `current_turn` the model is not shown what it thought
-    before the user's last message; else its template decides that.
+    before the user's last message; else its template decides that. `tools_told`: the model knows no tools, and is told
+    what they gave.
     """
     if isinstance(instructions, str):
         instructions = [{"type": "message", "role": "system", "content": instructions}]
@@ -49,6 +52,8 @@ def chat_messages(
     nodes = paired([node for entry in chain(first, entries) for node in nodes_of(entry, unseal)])
     if reasoning_context == "current_turn":
         nodes = _without_earlier_thoughts(nodes)
+    if tools_told:
+        nodes = told(nodes)
     chat = _Chat()
     for node in nodes:
         chat.add(node)

@@ -27,7 +27,8 @@ class ToolContext:
     """What goes with one run of a tool. `call.deadline` is the tool's own; `idempotency_key` is the same in every
     attempt; `include` are the request's; `secrets` are by `server_key`. `deferred` are the response's deferred tools,
     for a search among them. `approved_pin` is the `pin` of the approval request that the caller said yes to, if there
-    was one."""
+    was one. `room` is how many tokens the model has left for what this shows it, where that is known. `told`: the model
+    cannot call tools, and is told what they gave."""
 
     call: Call
     idempotency_key: str = ""
@@ -35,6 +36,8 @@ class ToolContext:
     secrets: Mapping[str, ServerSecrets] = field(default_factory=dict)
     deferred: Sequence[BoundTool] = ()
     approved_pin: str | None = None
+    room: int | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,7 @@ class BoundTool:
     label: str | None = None
     """The `server_label` of an MCP tool."""
     bare_name: str | None = None
-    """The MCP server's own name for it."""
+    """The MCP server's own name for it, or whatever else tells tools of one kind and name apart."""
 
 
 class Listing(Protocol):

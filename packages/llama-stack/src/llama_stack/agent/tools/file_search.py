@@ -1,16 +1,29 @@
-"""The tool `file_search`: a search in vector stores, whose passages may be cited as `<|file_id|>`."""
+"""The tool `file_search`: a search in vector stores, whose passages may be cited as `<|file_id|>`.
+
+The model is shown as many passages as it has room for. A result says more than the contract has: which chunk it is, on
+what page, and which characters of the file's text (`chunk_id`, `page`, `start`, `end`), where that is known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from math import inf
 from string import Formatter
 from typing import Any, Final, Protocol, TypeAlias
+
+import msgspec
 
 from llama_stack.agent.entries import Entry, Event, Item, ModelCall, Source
 from llama_stack.agent.tools.base import Bound, BoundTool, ToolContext, ToolResult
 from llama_stack.agent.tools.query import query_of, required_query
-from llama_stack.config.vector_stores import AnnotationPromptParams, ContextPromptParams, FileSearchParams
+from llama_stack.config.vector_stores import (
+    AnnotationPromptParams,
+    ChunkRetrievalParams,
+    ContextPromptParams,
+    FileSearchParams,
+)
+from llama_stack.rag.tokens import count_tokens, first_tokens
 from llama_stack_api.errors import InvalidRequest, LlamaStackError
 from llama_stack_api.principal import Call
 
@@ -18,7 +31,8 @@ NAME: Final = "file_search"
 QUERY_CHARS_MAX: Final = 4000
 RESULTS_MAX: Final = 10
 """Where the tool sets no `max_num_results`."""
-SHOWN_CHARS_MAX: Final = 100_000
+PASSAGE_TOKENS_MIN: Final = 32
+"""What is left of a passage where there is no room for more says nothing, and is left out."""
 DESCRIPTION: Final = "Search the files that were given to you. Gives the passages that answer the query best."
 
 Attributes: TypeAlias = Mapping[str, str | float | bool]
@@ -26,13 +40,17 @@ Attributes: TypeAlias = Mapping[str, str | float | bool]
 
 @dataclass(frozen=True, slots=True)
 class FileHit:
-    """A passage of a file. `score` is from 0 to 1."""
+    """A passage of a file. `score` is from 0 to 1; it is `[start:end]` of the file's text, and begins on `page`."""
 
     file_id: str
     filename: str
     text: str
     score: float
     attributes: Attributes = field(default_factory=dict)
+    chunk_id: str | None = None
+    page: int | None = None
+    start: int | None = None
+    end: int | None = None
 
 
 class VectorStores(Protocol):
@@ -58,6 +76,7 @@ class Prompts:
     around: FileSearchParams = field(default_factory=FileSearchParams)
     context: ContextPromptParams = field(default_factory=ContextPromptParams)
     annotations: AnnotationPromptParams = field(default_factory=AnnotationPromptParams)
+    retrieval: ChunkRetrievalParams = field(default_factory=ChunkRetrievalParams)
 
 
 class FileSearchKind:
@@ -84,7 +103,9 @@ class FileSearchKind:
         if self._stores is None:
             return Bound()
         runner = FileSearchRunner(self._stores, tool, self._prompts, self._timeout_s)
-        return Bound([BoundTool(NAME, _definition(), tool, runner=runner)])
+        # Tools that search other stores, or with other filters, are other tools.
+        of_its_own = msgspec.json.encode(tool, order="deterministic").decode()
+        return Bound([BoundTool(NAME, _definition(), tool, runner=runner, bare_name=of_its_own)])
 
 
 class FileSearchRunner:
@@ -118,9 +139,12 @@ class FileSearchRunner:
             ranking_options=self._tool.get("ranking_options"),
             call=context.call,
         )
-        done = {**item, "status": "completed", "results": [asdict(hit) for hit in hits]}
-        sources = [Source(hit.filename, file_id=hit.file_id) for hit in hits]  # the n-th is that of passage [n]
-        return ToolResult(Entry(done, call=call, shown=self._shown(query, hits), sources=sources))
+        done = {**item, "status": "completed", "results": [_result(hit) for hit in hits]}
+        passages = self._passages(hits, context)
+        shown = self._shown(query, passages, asks_for_marks=self._is_cited and not context.told)
+        # The n-th is that of passage [n].
+        sources = [Source(hit.filename, file_id=hit.file_id) for hit, _ in passages if self._is_cited]
+        return ToolResult(Entry(done, call=call, shown=shown, sources=sources))
 
     def failed(self, call: ModelCall, item: Item, error: LlamaStackError) -> ToolResult:
         shown = f"The file search failed: {error.message}"
@@ -131,18 +155,27 @@ class FileSearchRunner:
         completed = entry.item["status"] == "completed"
         return [{"type": "response.file_search_call.completed"}] if completed else []
 
-    def _shown(self, query: str, hits: Sequence[FileHit]) -> str:
-        if not hits:
+    def _passages(self, hits: Sequence[FileHit], context: ToolContext) -> list[tuple[FileHit, str]]:
+        """The first ones, with their text, that fit into what the model has room for."""
+        left = min(self._prompts.retrieval.max_tokens_in_context, inf if context.room is None else context.room)
+        passages: list[tuple[FileHit, str]] = []
+        for hit in hits:
+            tokens = count_tokens(hit.text)
+            if tokens > left and left < PASSAGE_TOKENS_MIN and passages:
+                break
+            passages.append((hit, hit.text if tokens <= left else first_tokens(hit.text, int(left))))
+            left = max(0, left - tokens)
+        return passages
+
+    def _shown(self, query: str, passages: Sequence[tuple[FileHit, str]], *, asks_for_marks: bool) -> str:
+        if not passages:
             return f"The file search for {query!r} found nothing. Other words may find more."
         prompts = self._prompts
-        parts = [_filled(prompts.around.header_template, num_chunks=len(hits))]
-        left = SHOWN_CHARS_MAX
-        for index, hit in enumerate(hits, 1):
-            text = hit.text[:left]
-            left -= len(text)
-            parts.append(self._passage(index, hit, text))
-        instruction = prompts.annotations.annotation_instruction_template if self._is_cited else ""
-        context = {"query": query, "num_chunks": len(hits), "annotation_instruction": instruction}
+        parts = [_filled(prompts.around.header_template, num_chunks=len(passages))]
+        for index, (hit, text) in enumerate(passages, 1):
+            parts.append(self._passage(index, hit, text, asks_for_marks=asks_for_marks))
+        instruction = prompts.annotations.annotation_instruction_template if asks_for_marks else ""
+        context = {"query": query, "num_chunks": len(passages), "annotation_instruction": instruction}
         parts += [prompts.around.footer_template, _filled(prompts.context.context_template, **context)]
         return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part).rstrip("\n")
 
@@ -150,15 +183,20 @@ class FileSearchRunner:
     def _is_cited(self) -> bool:
         return self._prompts.annotations.enable_annotations
 
-    def _passage(self, index: int, hit: FileHit, text: str) -> str:
+    def _passage(self, index: int, hit: FileHit, text: str, *, asks_for_marks: bool) -> str:
         about = ", ".join(f"{name}: {value}" for name, value in {"filename": hit.filename, **hit.attributes}.items())
-        if self._is_cited:
+        if asks_for_marks:
             template = self._prompts.annotations.chunk_annotation_template
             return _filled(template, index=index, metadata_text=about, file_id=hit.file_id, chunk_text=text)
         return _filled(
             self._prompts.context.chunk_annotation_template,
             **{"index": index, "chunk.content": text, "metadata": about},
         )
+
+
+def _result(hit: FileHit) -> Item:
+    """What is not known of a chunk's place is left out."""
+    return {name: value for name, value in asdict(hit).items() if value is not None}
 
 
 def _definition() -> dict[str, Any]:

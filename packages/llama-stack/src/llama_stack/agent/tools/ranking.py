@@ -18,10 +18,11 @@ to the point."""
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[^\W_]+")
-_EMPTY: Final = frozenset(
+EMPTY_WORDS: Final = frozenset(
     _WORD.findall(
-        "a an and are as at be by can do for from how i in into is it its me my of on or that the them this to use "
-        "want what which with you your"
+        "a an and are as at be but by can do does for from had has have he her his how i if in into is it its me my no "
+        "not of on or our she so than that the their them then there these they this to use want was we were what when "
+        "which who will with would you your"
     )
 )
 """Words of no weight: in few and short texts they may be rare by chance."""
@@ -44,7 +45,7 @@ def words(text: str) -> Iterator[str]:
     """Lower-case words, also of `camelCase` and `snake_case`; plurals count as their singular."""
     for word in _WORD.findall(_HUMP.sub(" ", text)):
         lower = word.lower()
-        if lower in _EMPTY:
+        if lower in EMPTY_WORDS:
             continue
         yield lower[:-1] if len(lower) > 3 and lower.endswith("s") and not lower.endswith("ss") else lower
 

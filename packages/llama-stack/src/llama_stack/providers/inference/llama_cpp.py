@@ -102,6 +102,9 @@ class LlamaCpp:
         replies = await self._gather(model, path, parts, assemble.chat_completion, call)
         return EncodedReply(msgspec.json.encode(_one(replies, answers)), ChatCompletion)
 
+    async def takes_tools(self, model: str, call: Call) -> bool:
+        return await self._model(model, ModelType.llm).takes_tools(call)
+
     async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
         from llama_stack.providers._shared.llama_cpp_parameters import begin_with, chat_body
 

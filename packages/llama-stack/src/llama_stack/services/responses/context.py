@@ -90,8 +90,14 @@ class ResponseContext:
 
     def _chat(self, turn: Turn, entries: list[Entry], call: Call) -> ChatCompletionRequest:
         seals = Seals(self._sealer, call.principal)
-        messages = chat_messages(entries, instructions=turn.request.get("instructions"), unseal=seals.unseal)
-        choice = chat_choice(turn.request.get("tool_choice"), self._tools(turn, entries), first_round=True)
+        messages = chat_messages(
+            entries,
+            instructions=turn.request.get("instructions"),
+            unseal=seals.unseal,
+            tools_told=turn.tools_told,
+        )
+        tools = [] if turn.tools_told else self._tools(turn, entries)
+        choice = chat_choice(None if turn.tools_told else turn.request.get("tool_choice"), tools, first_round=True)
         return chat_request(turn.request, messages, choice, max_tokens=None)
 
     def _tools(self, turn: Turn, entries: list[Entry]) -> list[BoundTool]:

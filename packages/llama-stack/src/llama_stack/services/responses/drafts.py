@@ -15,11 +15,12 @@ from llama_stack.agent.tools.base import ToolKind
 from llama_stack.agent.tools.mcp_policy import check_labels
 from llama_stack.agent.turn import KIND, Secrets, Turn
 from llama_stack.config.responses import AgentLimits
-from llama_stack.routing.table import Target
 from llama_stack.runs.model import Run
 from llama_stack.runs.reader import RunReader
 from llama_stack.services.items import REFERENCE, items_of
+from llama_stack.services.responses.abilities import ServedModel, context_length, takes_tools
 from llama_stack.services.responses.checks import check
+from llama_stack.services.responses.file_searches import KnownStores, check_stores, check_told
 from llama_stack.services.responses.history import ResponseHistory
 from llama_stack.services.responses.outputs import check_outputs
 from llama_stack.services.responses.prompts import Prompts, instructions_of
@@ -36,13 +37,6 @@ DEFAULTS: Final[Mapping[str, Any]] = {"background": False, "store": True, "strea
 
 DELIVERY: Final = frozenset({"stream", "stream_options"})
 """Fields that say how the answer comes, not what is asked."""
-
-
-class ServedModel(Protocol):
-    """Its targets are those who serve it, the first of which is asked first."""
-
-    @property
-    def targets(self) -> Sequence[Target]: ...
 
 
 class Models(Protocol):
@@ -77,6 +71,7 @@ class Drafts:
     references: References
     kinds: Sequence[ToolKind]
     shields: KnownShields
+    stores: KnownStores | None = None
     forwarded: Collection[str] = ()
     limits: AgentLimits = field(default_factory=AgentLimits)
     clock: Callable[[], float] = time.time
@@ -88,8 +83,10 @@ class Drafts:
         and become a part of the input. `response_id` is the id that the response will have."""
         check(request, self.limits)
         items = items_of(request.input, response_id)
-        body = {**DEFAULTS, **_json(request, exclude={"input"}), "model": await self._model(request, call)}
+        model = await self._model(request, call)
+        body = {**DEFAULTS, **_json(request, exclude={"input"}), "model": request.model}
         self._check_tools(body["tools"])
+        await check_stores(body["tools"], self.stores, call)
         self._check_guardrails(body)
         if request.prompt is not None:
             body["instructions"] = await instructions_of(self.prompts, request, call.principal)
@@ -99,7 +96,11 @@ class Drafts:
             created_at=int(self.clock()),
             attributes={name: list(values) for name, values in call.principal.attributes.items()},
             request_id=call.request_id,
+            tools_told=not await takes_tools(model, call),
+            context_length=context_length(model),
         )
+        if turn.tools_told:
+            check_told(body)
         await self._place(turn, call.principal, unstored=before is not None)
         own = await self._resolved(items, turn, call.principal, before)
         turn.input = [*(before or ()), *own]
@@ -107,7 +108,7 @@ class Drafts:
         secrets = secrets_of(call, body["tools"], (entry.item for entry in own), self.forwarded)
         return Draft(turn, secrets)
 
-    async def _model(self, request: ResponseRequest, call: Call) -> str:
+    async def _model(self, request: ResponseRequest, call: Call) -> ServedModel:
         if not request.model:
             raise InvalidRequest(
                 "Name the model in 'model'"
@@ -115,8 +116,7 @@ class Drafts:
                 param="model",
                 code="missing_required_parameter",
             )
-        await self.models.resolve(request.model, call=call, kind=ModelType.llm)
-        return request.model
+        return await self.models.resolve(request.model, call=call, kind=ModelType.llm)
 
     def _check_tools(self, tools: Sequence[Item]) -> None:
         check_labels(tools)

@@ -1,0 +1,1 @@
+"""Retrieval: files become chunks in vector stores, and chunks are found again."""
