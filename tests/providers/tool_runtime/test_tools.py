@@ -147,7 +147,7 @@ def test_an_endpoint_is_an_address(descriptors: Mapping[str, Descriptor]) -> Non
 async def test_file_search_says_what_is_missing(opening: Opening) -> None:
     provider = opening.type(FILES)
     assert [tool.name for tool in await provider.list_tools(Call())] == ["file_search", "knowledge_search"]
-    with pytest.raises(NotImplementedByProvider, match="vector stores are not served here yet"):
+    with pytest.raises(NotImplementedByProvider, match="as part of a response"):
         await provider.invoke_tool("knowledge_search", {"query": "q"}, Call())
     with pytest.raises(NotFound):
         await provider.invoke_tool("other", {}, Call())

@@ -92,7 +92,7 @@ class FileSearchKind:
     def check(self, tool: Item) -> None:
         if self._stores is None:
             raise InvalidRequest(
-                "The tool file_search cannot be had: vector stores are not served here yet.",
+                "The tool file_search cannot be had: this server has no vector_io provider.",
                 param="type",
                 code="vector_stores_not_served",
             )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llama_stack.providers._shared.gguf_source import wheel_file
+from llama_stack.providers._shared.late_interaction import TokenVectors
 from llama_stack_api.errors import ContextLengthExceeded
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MODEL_ID = "all-minilm-l6-v2"
+RERANKER_ID = "all-minilm-l6-v2-reranker"
+"""The same weights, whose vectors of single tokens are compared, too."""
 DIMENSION = 384
 TOKENS_MAX = 512
 """Positions that the model has. Its training texts had up to 256 tokens; longer ones work, less sharply."""
@@ -73,6 +76,19 @@ class MiniLM:
 
     def embed(self, batch: list[Ids]) -> NDArray[np.float32]:
         """Mean of the token vectors, of length 1: (texts, 384)."""
+        hidden, mask = self._hidden(batch)
+        return _unit((hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True))
+
+    def embed_tokens(self, batch: list[Ids]) -> list[TokenVectors]:
+        """Of each text, what its tokens are and where they point."""
+        hidden, mask = self._hidden(batch)
+        wholes = _unit((hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True))
+        return [
+            TokenVectors(ids[1:-1], _unit(hidden[row, 1 : len(ids) - 1]), wholes[row]) for row, ids in enumerate(batch)
+        ]
+
+    def _hidden(self, batch: list[Ids]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The last layer (texts, tokens, 384), and which tokens there are (texts, tokens)."""
         import numpy as np
 
         length = max(map(len, batch))
@@ -82,10 +98,14 @@ class MiniLM:
             ids[row, : len(one)] = one
             mask[row, : len(one)] = 1
         inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        hidden = self._session.run(["last_hidden_state"], inputs)[0]
-        mean = (hidden * mask[..., None]).sum(axis=1) / mask.sum(axis=1, keepdims=True)
-        unit: NDArray[np.float32] = (mean / np.linalg.norm(mean, axis=1, keepdims=True)).astype(np.float32)
-        return unit
+        return self._session.run(["last_hidden_state"], inputs)[0], mask
+
+
+def _unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    import numpy as np
+
+    unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def batches(ids: list[Ids], tokens_max: int = BATCH_TOKENS_MAX) -> Iterator[list[int]]:

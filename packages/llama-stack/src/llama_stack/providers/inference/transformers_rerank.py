@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from llama_stack.providers._shared.embedding_worker import Worker
+from llama_stack.providers._shared.local_reranking import ranked, texts_to_rank
 from llama_stack_api.api import Api
-from llama_stack_api.errors import InvalidRequest, ModelNotFound, NotImplementedByProvider
-from llama_stack_api.native.rerank import RerankData, RerankItem, RerankRequest, RerankResponse
-from llama_stack_api.openai.chat_messages import TextPart
+from llama_stack_api.errors import ModelNotFound, NotImplementedByProvider
+from llama_stack_api.native.rerank import RerankRequest, RerankResponse
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import ProviderContext, provider
@@ -58,17 +58,10 @@ class TransformersRerank:
                 f"Provider '{self._name}' has no model '{params.model}'; it has: {', '.join(self.config.models)}.",
                 param="model",
             )
-        if len(params.items) > self.config.items_max:
-            raise InvalidRequest(
-                f"'items' holds {len(params.items)} items; the provider's items_max is {self.config.items_max}.",
-                param="items",
-            )
-        query = _text(params.query, "query")
-        items = [_text(item, f"items[{index}]") for index, item in enumerate(params.items)]
+        query, items = texts_to_rank(params, self.config.items_max)
         with self._worker.place():
             scores = await self._worker.run(self._scores, params.model, query, items)
-        best = sorted(range(len(scores)), key=lambda index: -scores[index])[: params.max_num_results]
-        return RerankResponse(data=[RerankData(index=index, relevance_score=scores[index]) for index in best])
+        return ranked(scores, params.max_num_results)
 
     def _scores(self, name: str, query: str, items: list[str]) -> list[float]:
         """One logit per item."""
@@ -98,11 +91,3 @@ class TransformersRerank:
             model = AutoModelForSequenceClassification.from_pretrained(name).to(self.config.device).eval()
             self._loaded[name] = (AutoTokenizer.from_pretrained(name), model)
         return self._loaded[name]
-
-
-def _text(item: RerankItem, where: str) -> str:
-    if isinstance(item, str):
-        return item
-    if isinstance(item, TextPart):
-        return item.text
-    raise InvalidRequest(f"{where} is not text, and this reranker reads text only.", param=where)

@@ -1,4 +1,7 @@
-"""Search in vector stores, as the tools that models know it by. The stores themselves are not served here yet."""
+"""Search in vector stores, as the tools that models know it by: what `GET /v1/tools` lists.
+
+A search needs stores, which a request for a response names in its `file_search` tool; by itself it cannot be invoked.
+"""
 
 from __future__ import annotations
 
@@ -51,4 +54,7 @@ class FileSearch:
             raise NotFound(
                 f"Provider '{self.name}' has no tool {name!r}; it has {', '.join(NAMES)}.", param="tool_name"
             )
-        raise NotImplementedByProvider(f"Provider '{self.name}': vector stores are not served here yet.")
+        raise NotImplementedByProvider(
+            f"Provider '{self.name}': a file search runs as part of a response, over the vector stores that the request's "
+            "tool 'file_search' names."
+        )
