@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from llama_stack.agent.entries import Entry, Source
-from llama_stack.agent.tools.ranking import EMPTY_WORDS
-from llama_stack.rag.words import words_of
+from llama_stack.rag.words import EMPTY_WORDS, words_of
 
 SHARE_MIN: Final = 0.6
 """Of a sentence's words, those that a passage must have to be cited for it."""

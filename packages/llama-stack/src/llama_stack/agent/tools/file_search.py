@@ -141,7 +141,7 @@ class FileSearchRunner:
         )
         done = {**item, "status": "completed", "results": [_result(hit) for hit in hits]}
         passages = self._passages(hits, context)
-        shown = self._shown(query, passages, asks_for_marks=self._is_cited and not context.told)
+        shown = _told(passages) if context.told else self._shown(query, passages)
         # The n-th is that of passage [n].
         sources = [Source(hit.filename, file_id=hit.file_id) for hit, _ in passages if self._is_cited]
         return ToolResult(Entry(done, call=call, shown=shown, sources=sources))
@@ -167,14 +167,14 @@ class FileSearchRunner:
             left = max(0, left - tokens)
         return passages
 
-    def _shown(self, query: str, passages: Sequence[tuple[FileHit, str]], *, asks_for_marks: bool) -> str:
+    def _shown(self, query: str, passages: Sequence[tuple[FileHit, str]]) -> str:
         if not passages:
             return f"The file search for {query!r} found nothing. Other words may find more."
         prompts = self._prompts
         parts = [_filled(prompts.around.header_template, num_chunks=len(passages))]
         for index, (hit, text) in enumerate(passages, 1):
-            parts.append(self._passage(index, hit, text, asks_for_marks=asks_for_marks))
-        instruction = prompts.annotations.annotation_instruction_template if asks_for_marks else ""
+            parts.append(self._passage(index, hit, text))
+        instruction = prompts.annotations.annotation_instruction_template if self._is_cited else ""
         context = {"query": query, "num_chunks": len(passages), "annotation_instruction": instruction}
         parts += [prompts.around.footer_template, _filled(prompts.context.context_template, **context)]
         return "".join(part if part.endswith("\n") else f"{part}\n" for part in parts if part).rstrip("\n")
@@ -183,15 +183,26 @@ class FileSearchRunner:
     def _is_cited(self) -> bool:
         return self._prompts.annotations.enable_annotations
 
-    def _passage(self, index: int, hit: FileHit, text: str, *, asks_for_marks: bool) -> str:
+    def _passage(self, index: int, hit: FileHit, text: str) -> str:
         about = ", ".join(f"{name}: {value}" for name, value in {"filename": hit.filename, **hit.attributes}.items())
-        if asks_for_marks:
+        if self._is_cited:
             template = self._prompts.annotations.chunk_annotation_template
             return _filled(template, index=index, metadata_text=about, file_id=hit.file_id, chunk_text=text)
         return _filled(
             self._prompts.context.chunk_annotation_template,
             **{"index": index, "chunk.content": text, "metadata": about},
         )
+
+
+def _told(passages: Sequence[tuple[FileHit, str]]) -> str:
+    """For a model that cannot call tools, which is a small one as a rule: such models answer best from plain words that
+    end in what they are to do, with the best passage last."""
+    if not passages:
+        return "Nothing about this was found in the files."
+    numbered = [f"[{number}] {text}" for number, (_, text) in enumerate(passages, 1)]
+    return "\n\n".join([
+        "Here are passages from files.", *reversed(numbered), "Answer the question with a sentence from the passages."
+    ])  # fmt: skip
 
 
 def _result(hit: FileHit) -> Item:

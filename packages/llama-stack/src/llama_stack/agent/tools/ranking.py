@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from llama_stack.rag.words import EMPTY_WORDS
+
 Document: TypeAlias = Sequence[tuple[str, float]]
 """The fields of a document, each with the weight of its words."""
 
@@ -18,14 +20,6 @@ to the point."""
 
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _WORD: Final = re.compile(r"[^\W_]+")
-EMPTY_WORDS: Final = frozenset(
-    _WORD.findall(
-        "a an and are as at be but by can do does for from had has have he her his how i if in into is it its me my no "
-        "not of on or our she so than that the their them then there these they this to use want was we were what when "
-        "which who will with would you your"
-    )
-)
-"""Words of no weight: in few and short texts they may be rare by chance."""
 
 
 def rank(query: str, documents: Sequence[Document]) -> list[int]:
