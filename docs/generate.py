@@ -60,6 +60,9 @@ SERVES = {
     "WebSearch": "web search",
     "ToolInvocation": "tools",
     "EndpointTools": "MCP servers of tool groups",
+    "KeepsContent": "files",
+    "VectorIndex": "vector stores",
+    "ParsesFiles": "parsing of files",
 }
 PLAIN: Mapping[Any, str] = {
     str: "text",
@@ -103,26 +106,37 @@ def providers_page() -> str:
 def _overview(descriptors: Iterable[Descriptor]) -> str:
     starter = in_the_starter()
     rows = [
-        (f"[`{found.type}`](#{_anchor(found.type)})", ", ".join(served(found)), starter.get(found.type, "no"))
+        (
+            f"[`{found.type}`](#{_anchor(heading(found))})",
+            ", ".join(served(found)),
+            starter.get((found.api, found.type), "no"),
+        )
         for found in descriptors
     ]
     return _table(("type", "serves", "in the starter"), rows)
 
 
-def in_the_starter() -> dict[str, str]:
-    """Of each type in the starter distribution, what turns it on."""
+def heading(descriptor: Descriptor) -> str:
+    """A type that several APIs have is told apart by the API; that of inference stands alone."""
+    apis = {found.api for found in Catalog(entry_points=tuple).all() if found.type == descriptor.type}
+    alone = descriptor.api == Api.inference or len(apis) == 1
+    return descriptor.type if alone else f"{descriptor.type} ({descriptor.api})"
+
+
+def in_the_starter() -> dict[tuple[str, str], str]:
+    """Of each API and type in the starter distribution, what turns it on."""
     starter = yaml.safe_load(packaged_distributions()["starter"].read_text(encoding="utf-8"))
     return {
-        entry["provider_type"]: f"with `{variable[1]}`"
+        (api, entry["provider_type"]): f"with `{variable[1]}`"
         if (variable := _VARIABLE.match(entry["provider_id"]))
         else "yes"
-        for entries in starter["providers"].values()
+        for api, entries in starter["providers"].items()
         for entry in entries
     }
 
 
 def _provider(descriptor: Descriptor) -> str:
-    parts = [f"\n### {descriptor.type}\n\n{descriptor.description}\n\n"]
+    parts = [f"\n### {heading(descriptor)}\n\n{descriptor.description}\n\n"]
     parts.append(f"Serves {_and(served(descriptor))}{_listing(descriptor)}. Source: `{_source(descriptor)}`.\n")
     parts.append(f"\n```yaml\n{_sample(descriptor)}```\n")
     if needs := descriptor.pip_packages:
@@ -180,12 +194,15 @@ def _sample(descriptor: Descriptor) -> str:
 
 
 def _variables(descriptor: Descriptor) -> list[str]:
-    return [
-        f"`{name}` (`{field}`)"
+    of_fields = [
+        (name, field)
         for field, value in descriptor.sample.items()
         if isinstance(value, str)
         for name in _VARIABLE.findall(value)
     ]
+    switch = descriptor.turned_on_by
+    alone = [f"`{switch}` (turns it on)"] if switch and switch not in dict(of_fields) else []
+    return alone + [f"`{name}` (`{field}`)" for name, field in of_fields]
 
 
 # --- settings

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [--quick]`: prints tables, tests nothing."""
+"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [--quick]` prints tables, tests nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench import load, response_soak, responses, servers, soak
+from tests.bench import knowledge, load, response_soak, responses, servers, soak
 from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
 
@@ -116,6 +116,7 @@ MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "start": start,
     "soak": soaks,
     "size": response_soak.size,
+    "search": knowledge.search,
 }
 
 

@@ -411,3 +411,27 @@ async def test_what_was_claimed_and_never_started_is_given_back(open_engine: Ope
         while (run := await engine.journal.get(ALICE, run_id)).status != "queued":
             await asyncio.sleep(0.02)
         assert run.attempts == 0
+
+
+class Other(Toy):
+    name = "other"
+
+
+async def test_a_kind_with_places_of_its_own_takes_none_of_the_others(database: Database, effects: Path) -> None:
+    toy, other = Toy(effects), Other(effects)
+    engine = RunEngine(database, [toy, other], limits=RunLimits(concurrent_max=2), timings=QUICK, places={"other": 3})
+    await engine.open()
+    async with asyncio.timeout(30):
+        paused = NewRun("other", b'{"pause": "look"}', background=True)
+        waiting = [(await engine.start(ALICE, paused)).run.id for _ in range(5)]
+        first = [(await engine.start(ALICE, NewRun("toy", b"{}", background=True))).run.id for _ in range(3)]
+        for run_id in first:
+            assert (await engine.wait(ALICE, run_id)).status is RunStatus.COMPLETED
+        states: list[str] = []
+        while states.count("running") < 3:
+            states = [(await engine.journal.get(ALICE, run_id)).status for run_id in waiting]
+        assert states == ["running"] * 3 + ["queued"] * 2
+        other.resume.set()
+        for run_id in waiting:
+            assert (await engine.wait(ALICE, run_id)).status is RunStatus.COMPLETED
+    await engine.close()

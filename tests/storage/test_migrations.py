@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llama_stack.config.storage import KVSqliteBackend, SqlSqliteBackend
 from llama_stack.storage.errors import StoreInUse, StoreRefused, StoreUnavailable
@@ -28,6 +28,8 @@ from tests.support.databases import Postgres
 
 pytestmark = pytest.mark.anyio
 ME = Principal(id="me")
+KEYWORD_INDEX_NAME = "ls_chunk_words_index"
+"""Held in place by a test of its own: alembic knows no virtual tables, nor this index's expression."""
 
 
 @dataclass
@@ -70,6 +72,21 @@ async def open_and_close(config: SqlBackendConfig) -> None:
     await (await open_sql(config)).close()
 
 
+def engine_of(fresh: Fresh) -> AsyncEngine:
+    if isinstance(fresh.config, SqlSqliteBackend):
+        return create_async_engine(f"sqlite+aiosqlite:///{fresh.config.db_path}")
+    return create_async_engine(
+        "postgresql+asyncpg://postgres@/", connect_args={"host": fresh.config.host, "database": fresh.config.db}
+    )
+
+
+async def run_all_revisions(fresh: Fresh) -> None:
+    engine = engine_of(fresh)
+    async with engine.begin() as connection:
+        await connection.run_sync(run_revisions)
+    await engine.dispose()
+
+
 def test_head_is_the_newest_revision() -> None:
     script = ScriptDirectory(str(MIGRATIONS))
     assert script.get_heads() == [HEAD]
@@ -88,6 +105,25 @@ async def test_indexes_of_few_rows_are_partial(fresh: Fresh) -> None:
     assert sum("ls_runs" in (sql or "") and " WHERE " in sql for (sql,) in rows) == 4
 
 
+async def test_both_ways_lead_to_the_same_keyword_index(fresh: Fresh) -> None:
+    sqlite = isinstance(fresh.config, SqlSqliteBackend)
+    made = (
+        f"SELECT sql FROM sqlite_master WHERE name = '{KEYWORD_INDEX_NAME}'"
+        if sqlite
+        else f"SELECT indexdef FROM pg_indexes WHERE indexname = '{KEYWORD_INDEX_NAME}'"
+    )
+    await open_and_close(fresh.config)
+    by_opening = await fresh.execute(made)
+    assert isinstance(by_opening, list)
+    assert len(by_opening) == 1
+    await fresh.execute(f"DROP {'TABLE' if sqlite else 'INDEX'} {KEYWORD_INDEX_NAME}")
+    for table in [table.name for table in reversed(METADATA.sorted_tables)]:
+        await fresh.execute(f"DROP TABLE IF EXISTS {table}")
+    await fresh.execute(f"DELETE FROM {VERSION_TABLE}")
+    await run_all_revisions(fresh)
+    assert await fresh.execute(made) == by_opening
+
+
 @pytest.mark.parametrize("made_by", ["revisions", "opening"])
 async def test_both_ways_lead_to_the_tables_that_the_code_knows(fresh: Fresh, made_by: str) -> None:
     """What alembic would still change is nothing, whether revisions made the tables or an empty database got them."""
@@ -103,19 +139,16 @@ async def test_both_ways_lead_to_the_tables_that_the_code_knows(fresh: Fresh, ma
             opts={
                 "version_table": VERSION_TABLE,
                 "compare_type": True,
-                "include_name": lambda name, kind, _parents: kind != "table" or name.startswith(TABLE_PREFIX),
+                "include_name": lambda name, kind, _parents: (
+                    not (name or "").startswith(KEYWORD_INDEX_NAME)
+                    and (kind != "table" or name.startswith(TABLE_PREFIX))
+                ),
             },
         )
         return list(compare_metadata(context, METADATA))
 
-    if isinstance(fresh.config, SqlSqliteBackend):
-        engine = create_async_engine(f"sqlite+aiosqlite:///{fresh.config.db_path}")
-    else:
-        engine = create_async_engine(
-            "postgresql+asyncpg://postgres@/", connect_args={"host": fresh.config.host, "database": fresh.config.db}
-        )
-    async with engine.begin() as connection:
-        await connection.run_sync(run_revisions)
+    await run_all_revisions(fresh)
+    engine = engine_of(fresh)
     async with engine.connect() as connection:
         assert await connection.run_sync(differences) == []
     await engine.dispose()

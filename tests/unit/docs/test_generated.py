@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from docs.generate import PAGE, explanations, providers_page, served
+from docs.generate import PAGE, explanations, heading, providers_page, served
 
 from llama_stack.config.model import RunConfig
 from llama_stack.routing.catalog import Catalog
@@ -18,7 +18,7 @@ TEXT = PAGE.read_text(encoding="utf-8")
 
 def section(descriptor: Descriptor) -> str:
     found = re.search(
-        rf"^### {re.escape(descriptor.type)}\n(.*?)(?=^##)", TEXT + "\n## end\n", re.MULTILINE | re.DOTALL
+        rf"^### {re.escape(heading(descriptor))}\n(.*?)(?=^##)", TEXT + "\n## end\n", re.MULTILINE | re.DOTALL
     )
     assert found is not None
     return found[1]

@@ -7,14 +7,17 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from llama_stack_api.base import UnixTime, WireModel
+from llama_stack_api.base import DEPRECATED, UnixTime, WireModel
 from llama_stack_api.paging import Order, Page
 
 EXPIRES_AFTER_MIN_S = 3600
 EXPIRES_AFTER_MAX_S = 30 * 24 * 3600
+LIST_LIMIT_MAX = 10_000
 
 
 class OpenAIFilePurpose(StrEnum):
+    """The purposes that end in `_output` or `-results` are given to files that the server makes."""
+
     ASSISTANTS = "assistants"
     ASSISTANTS_OUTPUT = "assistants_output"
     BATCH = "batch"
@@ -34,7 +37,7 @@ class ExpiresAfter(WireModel):
 
 
 class OpenAIFileObject(WireModel):
-    """`bytes` is the size."""
+    """`bytes` is the size. `expires_at` is absent where the file is kept until it is deleted."""
 
     id: str
     object: Literal["file"] = "file"
@@ -43,6 +46,8 @@ class OpenAIFileObject(WireModel):
     expires_at: UnixTime | None = None
     filename: str
     purpose: OpenAIFilePurpose
+    status: Literal["uploaded", "processed", "error"] = Field(default="processed", json_schema_extra=DEPRECATED)
+    status_details: str | None = Field(default=None, json_schema_extra=DEPRECATED)
 
 
 class ListOpenAIFileResponse(Page[OpenAIFileObject]):
@@ -56,13 +61,15 @@ class OpenAIFileDeleteResponse(WireModel):
 
 
 class UploadFileRequest(WireModel):
+    """What comes beside the file in a form; `expires_after` as `expires_after[anchor]` and `expires_after[seconds]`."""
+
     purpose: OpenAIFilePurpose
     expires_after: ExpiresAfter | None = None
 
 
 class ListFilesRequest(WireModel):
     after: str | None = None
-    limit: int | None = Field(default=10_000, ge=1, le=10_000)
+    limit: int | None = Field(default=LIST_LIMIT_MAX, ge=1, le=LIST_LIMIT_MAX)
     order: Order | None = "desc"
     purpose: OpenAIFilePurpose | None = None
 

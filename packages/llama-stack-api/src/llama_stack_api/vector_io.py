@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
-from llama_stack_api.base import JsonObject, UnixTime, WireModel
+from llama_stack_api.base import Flag, Integer, JsonObject, Metadata, Number, UnixTime, WireModel
 from llama_stack_api.common.content_types import InterleavedContent
+from llama_stack_api.filters import Filter
+from llama_stack_api.openai.responses.tools import HybridSearch
 from llama_stack_api.paging import Page
 from llama_stack_api.vector_stores import VectorStore
 
 
 class ChunkMetadata(WireModel):
-    """What the server keeps about a chunk and the model never sees. Timestamps are Unix seconds."""
+    """What the server keeps about a chunk and the model never sees. Timestamps are Unix seconds.
+
+    `chunk_window` is which characters of the document's text the chunk is, as `start-end`, `end` excluded.
+    """
 
     chunk_id: str | None = None
     document_id: str | None = None
@@ -24,6 +29,7 @@ class ChunkMetadata(WireModel):
     chunk_tokenizer: str | None = None
     content_token_count: int | None = None
     metadata_token_count: int | None = None
+    page: int | None = Field(default=None, description="Of the document, counted from 1.")
 
 
 class Chunk(WireModel):
@@ -43,39 +49,60 @@ class Chunk(WireModel):
 class EmbeddedChunk(Chunk):
     """`embedding` has `embedding_dimension` elements."""
 
-    embedding: list[float]
+    embedding: list[Number]
     embedding_model: str
-    embedding_dimension: int
+    embedding_dimension: Integer
 
 
 class InsertChunksRequest(WireModel):
+    """A chunk with an id that is there already replaces it."""
+
     vector_store_id: str
-    chunks: list[EmbeddedChunk]
-    ttl_seconds: int | None = None
+    chunks: list[EmbeddedChunk] = Field(min_length=1)
+    ttl_seconds: Integer | None = Field(default=None, description="Refused: chunks stay until they are deleted.")
+
+
+class QueryChunksParams(WireModel):
+    """How to search; `reranker_type` and `reranker_params` are `ranker` and the rest of `SearchRankingOptions`."""
+
+    mode: SearchMode | None = None
+    max_chunks: Integer = Field(default=10, ge=1, le=50)
+    score_threshold: Number | None = Field(default=None, ge=0, le=1)
+    reranker_type: Ranker | None = None
+    reranker_params: JsonObject | None = None
+    filters: Filter | None = None
 
 
 class QueryChunksRequest(WireModel):
-    """`params`: `mode` (vector, keyword, hybrid), `max_chunks`, `score_threshold`, `filters`, …"""
+    """Search for a text, which is embedded with the store's model."""
 
     vector_store_id: str
     query: InterleavedContent
-    params: JsonObject | None = None
+    params: QueryChunksParams | None = None
 
 
 class QueryChunksResponse(WireModel):
-    """`scores[i]` is the relevance of `chunks[i]`; best first."""
+    """`scores[i]` is the relevance of `chunks[i]`, from 0 to 1; best first."""
 
     chunks: list[EmbeddedChunk]
     scores: list[float]
 
 
 class VectorStoreChunkingStrategyAuto(WireModel):
+    """Chunks of 800 tokens that share 400 with the next one, or fewer where the embedding model takes fewer."""
+
     type: Literal["auto"] = "auto"
 
 
 class VectorStoreChunkingStrategyStaticConfig(WireModel):
-    max_chunk_size_tokens: int = Field(default=800, ge=100, le=4096)
-    chunk_overlap_tokens: int = Field(default=400, ge=0)
+    max_chunk_size_tokens: Integer = Field(default=800, ge=100, le=4096)
+    chunk_overlap_tokens: Integer = Field(default=400, ge=0, description="At most half of `max_chunk_size_tokens`.")
+
+    @model_validator(mode="after")
+    def _overlap_is_at_most_half(self) -> Self:
+        if self.chunk_overlap_tokens * 2 > self.max_chunk_size_tokens:
+            raise ValueError("chunk_overlap_tokens must be at most half of max_chunk_size_tokens")
+        return self
 
 
 class VectorStoreChunkingStrategyStatic(WireModel):
@@ -83,19 +110,76 @@ class VectorStoreChunkingStrategyStatic(WireModel):
     static: VectorStoreChunkingStrategyStaticConfig
 
 
+class VectorStoreChunkingStrategyContextualConfig(WireModel):
+    """A model writes a line for each chunk that places it in its document; it is embedded and searched with the chunk.
+
+    `context_prompt` has `{WHOLE_DOCUMENT}` and `{CHUNK_CONTENT}`. What is absent is as the run config has it.
+    """
+
+    model_id: str | None = None
+    context_prompt: str | None = None
+    max_chunk_size_tokens: Integer = Field(default=700, ge=100, le=4096)
+    chunk_overlap_tokens: Integer = Field(default=400, ge=0)
+    timeout_seconds: Integer | None = Field(default=None, ge=1)
+    max_concurrency: Integer | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _overlap_is_smaller(self) -> Self:
+        if self.chunk_overlap_tokens >= self.max_chunk_size_tokens:
+            raise ValueError("chunk_overlap_tokens must be smaller than max_chunk_size_tokens")
+        return self
+
+
+class VectorStoreChunkingStrategyContextual(WireModel):
+    """Of Llama Stack, not of OpenAI."""
+
+    type: Literal["contextual"] = "contextual"
+    contextual: VectorStoreChunkingStrategyContextualConfig = Field(
+        default_factory=VectorStoreChunkingStrategyContextualConfig
+    )
+
+
+class VectorStoreChunkingStrategyOther(WireModel):
+    """Of a file that came without a chunking strategy."""
+
+    type: Literal["other"] = "other"
+
+
 VectorStoreChunkingStrategy: TypeAlias = Annotated[
-    VectorStoreChunkingStrategyAuto | VectorStoreChunkingStrategyStatic, Field(discriminator="type")
+    VectorStoreChunkingStrategyAuto | VectorStoreChunkingStrategyStatic | VectorStoreChunkingStrategyContextual,
+    Field(discriminator="type"),
 ]
+
+VectorStoreFileChunking: TypeAlias = Annotated[
+    VectorStoreChunkingStrategyStatic | VectorStoreChunkingStrategyContextual | VectorStoreChunkingStrategyOther,
+    Field(discriminator="type"),
+]
+"""How a file was cut: `auto` is shown as what it came to."""
 
 VectorStoreFileStatus: TypeAlias = Literal["completed", "in_progress", "cancelled", "failed"]
 
 VectorStoreFileAttributes: TypeAlias = Annotated[
     dict[
         Annotated[str, StringConstraints(max_length=64)],
-        Annotated[str, StringConstraints(max_length=512)] | bool | float,
+        Annotated[
+            Annotated[str, StringConstraints(max_length=512)] | Flag | Integer | Number,
+            Field(union_mode="left_to_right"),
+        ],
     ],
     Field(max_length=16, description="Up to 16 pairs; keys of up to 64 and text of up to 512 characters."),
 ]
+
+SearchMode: TypeAlias = Literal["vector", "keyword", "hybrid"]
+
+Ranker: TypeAlias = Literal["none", "auto", "default-2024-11-15", "rrf", "weighted", "normalized", "neural"]
+
+FILES_IN_A_BATCH_MAX = 2000
+"""And at the creation of a store."""
+
+
+class VectorStoreExpirationAfter(WireModel):
+    anchor: Literal["last_active_at"] = "last_active_at"
+    days: Integer = Field(ge=1, le=365)
 
 
 class VectorStoreFileCounts(WireModel):
@@ -107,17 +191,22 @@ class VectorStoreFileCounts(WireModel):
 
 
 class VectorStoreObject(WireModel):
+    """`name` is empty where none was given; `usage_bytes` is what chunks and their embeddings take."""
+
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"expires_at", "last_active_at", "metadata"})
+
     id: str
     object: Literal["vector_store"] = "vector_store"
     created_at: UnixTime
-    name: str | None = None
+    name: str = ""
+    description: str | None = None
     usage_bytes: int = 0
     file_counts: VectorStoreFileCounts
     status: Literal["expired", "in_progress", "completed"] = "completed"
-    expires_after: JsonObject | None = None
+    expires_after: VectorStoreExpirationAfter | None = None
     expires_at: UnixTime | None = None
     last_active_at: UnixTime | None = None
-    metadata: JsonObject = Field(default_factory=dict)
+    metadata: Metadata | None = None
 
 
 class VectorStoreListResponse(Page[VectorStoreObject]):
@@ -131,12 +220,19 @@ class VectorStoreDeleteResponse(WireModel):
 
 
 class SearchRankingOptions(WireModel):
-    ranker: str | None = None
-    score_threshold: float | None = 0.0
-    alpha: float | None = None
-    impact_factor: float | None = None
-    weights: dict[str, float] | None = None
-    model: str | None = None
+    """`rrf`, `weighted` and `normalized` say how the rankings of a hybrid search become one; `neural` asks `model`.
+
+    Beyond OpenAI: `alpha` is the share of vectors in the score (the rest is that of keywords), `weights` says it by
+    name (`vector`, `keyword`, `neural`), `impact_factor` is rrf's constant.
+    """
+
+    ranker: Ranker | None = Field(default="auto")
+    score_threshold: Number | None = Field(default=0.0, ge=0, le=1)
+    hybrid_search: HybridSearch | None = None
+    alpha: Number | None = Field(default=None, ge=0, le=1)
+    impact_factor: Number | None = Field(default=None, gt=0)
+    weights: dict[Literal["vector", "keyword", "neural"], Annotated[Number, Field(ge=0)]] | None = None
+    model: str | None = Field(default=None, description="The rerank model of `neural`.")
 
 
 class VectorStoreContent(WireModel):
@@ -148,6 +244,10 @@ class VectorStoreContent(WireModel):
 
 
 class VectorStoreSearchResponse(WireModel):
+    """A chunk that was found; several may be of one file. `score` is from 0 to 1."""
+
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"attributes"})
+
     file_id: str
     filename: str
     score: float
@@ -156,6 +256,10 @@ class VectorStoreSearchResponse(WireModel):
 
 
 class VectorStoreSearchResponsePage(WireModel):
+    """`search_query` is what was searched for: the queries, or what they were rewritten to."""
+
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"next_page"})
+
     object: Literal["vector_store.search_results.page"] = "vector_store.search_results.page"
     search_query: list[str]
     data: list[VectorStoreSearchResponse]
@@ -169,10 +273,12 @@ class VectorStoreFileLastError(WireModel):
 
 
 class VectorStoreFileObject(WireModel):
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"last_error"})
+
     id: str
     object: Literal["vector_store.file"] = "vector_store.file"
-    attributes: VectorStoreFileAttributes = Field(default_factory=dict)
-    chunking_strategy: VectorStoreChunkingStrategy
+    attributes: VectorStoreFileAttributes | None = Field(default_factory=dict)
+    chunking_strategy: VectorStoreFileChunking
     created_at: UnixTime
     last_error: VectorStoreFileLastError | None = None
     status: VectorStoreFileStatus
@@ -195,6 +301,10 @@ class VectorStoreFileDeleteResponse(WireModel):
 
 
 class VectorStoreFileContentResponse(WireModel):
+    """`next_page` is the `page` of the next request."""
+
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"next_page"})
+
     object: Literal["vector_store.file_content.page"] = "vector_store.file_content.page"
     data: list[VectorStoreContent]
     has_more: bool = False
@@ -203,7 +313,7 @@ class VectorStoreFileContentResponse(WireModel):
 
 class VectorStoreFileBatchObject(WireModel):
     id: str
-    object: Literal["vector_store.file_batch"] = "vector_store.file_batch"
+    object: Literal["vector_store.files_batch"] = "vector_store.files_batch"
     created_at: UnixTime
     vector_store_id: str
     status: VectorStoreFileStatus
@@ -211,30 +321,36 @@ class VectorStoreFileBatchObject(WireModel):
 
 
 class OpenAICreateVectorStoreRequestWithExtraBody(WireModel):
-    """Extras: `embedding_model`, `embedding_dimension`, `provider_id`."""
+    """Beyond OpenAI: `embedding_model`, `embedding_dimension` and `provider_id`, which `metadata` may name too."""
 
-    name: str | None = None
-    file_ids: list[str] | None = None
-    expires_after: JsonObject | None = None
+    name: Annotated[str, StringConstraints(max_length=512)] | None = None
+    description: Annotated[str, StringConstraints(max_length=4096)] | None = None
+    file_ids: list[str] | None = Field(default=None, max_length=FILES_IN_A_BATCH_MAX)
+    expires_after: VectorStoreExpirationAfter | None = None
     chunking_strategy: VectorStoreChunkingStrategy | None = None
-    metadata: JsonObject | None = None
+    metadata: Metadata | None = None
+    embedding_model: str | None = None
+    embedding_dimension: Integer | None = Field(default=None, ge=1)
+    provider_id: str | None = None
 
 
 class OpenAIUpdateVectorStoreRequest(WireModel):
-    name: str | None = None
-    expires_after: JsonObject | None = None
-    metadata: JsonObject | None = None
+    """What is absent stays; null takes away."""
+
+    name: Annotated[str, StringConstraints(max_length=512)] | None = None
+    expires_after: VectorStoreExpirationAfter | None = None
+    metadata: Metadata | None = None
 
 
 class OpenAISearchVectorStoreRequest(WireModel):
-    """`filters` is a `llama_stack_api.filters.Filter`."""
+    """Several queries are searched one by one, and a chunk counts by its best. Beyond OpenAI: `search_mode`."""
 
-    query: str | list[str]
-    filters: JsonObject | None = None
-    max_num_results: int | None = Field(default=10, ge=1, le=50)
+    query: str | Annotated[list[str], Field(min_length=1)]
+    filters: Filter | None = None
+    max_num_results: Integer | None = Field(default=10, ge=1, le=50)
     ranking_options: SearchRankingOptions | None = None
-    rewrite_query: bool | None = False
-    search_mode: str | None = "vector"
+    rewrite_query: Flag | None = False
+    search_mode: SearchMode | None = Field(default=None, description="As the run config has it where absent.")
 
 
 class OpenAIAttachFileRequest(WireModel):
@@ -244,13 +360,26 @@ class OpenAIAttachFileRequest(WireModel):
 
 
 class OpenAIUpdateVectorStoreFileRequest(WireModel):
-    attributes: VectorStoreFileAttributes
+    """All attributes: those that are not here are taken away."""
+
+    attributes: VectorStoreFileAttributes | None
 
 
 class OpenAICreateVectorStoreFileBatchRequestWithExtraBody(WireModel):
-    file_ids: list[str]
+    """Either `file_ids`, to all of which `attributes` and `chunking_strategy` apply, or `files`, each with its own."""
+
+    file_ids: list[str] | None = Field(default=None, min_length=1, max_length=FILES_IN_A_BATCH_MAX)
+    files: list[OpenAIAttachFileRequest] | None = Field(default=None, min_length=1, max_length=FILES_IN_A_BATCH_MAX)
     attributes: VectorStoreFileAttributes | None = None
     chunking_strategy: VectorStoreChunkingStrategy | None = None
+
+    @model_validator(mode="after")
+    def _files_are_named_once(self) -> Self:
+        if (self.file_ids is None) == (self.files is None):
+            raise ValueError("give either file_ids or files")
+        if self.files is not None and (self.attributes is not None or self.chunking_strategy is not None):
+            raise ValueError("with files, attributes and chunking_strategy belong to each file")
+        return self
 
 
 class VectorStoreTable(Protocol):

@@ -50,4 +50,12 @@ class KeepsContent(Protocol):
         ...
 
 
+@runtime_checkable
+class DiscardsUnfinished(Protocol):
+    async def discard_content(self, tenant: str, content_id: str, call: Call) -> None:
+        """Remove what `write_content` of that `NewContent.id` left if its key never became known: the process ended in
+        between. Optional, for those who can find it without the key."""
+        ...
+
+
 FILES_PORTS: tuple[type, ...] = (KeepsContent,)

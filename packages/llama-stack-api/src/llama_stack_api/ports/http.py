@@ -39,11 +39,15 @@ class HttpClient(Protocol):
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
         deadline: float | None = None,
     ) -> HttpReply:
         """Send one request, never retried. `ProviderUnreachable` without a connection, `ProviderTimeout` without a
-        head in time; any status is a reply. `deadline` is a time of the running loop's clock."""
+        head in time; any status is a reply. `deadline` is a time of the running loop's clock.
+
+        A body that is an iterator is sent as it comes: with the `Content-Length` of `headers` if there is one, which
+        must be true, else in chunks. What it raises is raised here. It is never closed, and when this raises, or the
+        reply was read or closed, no longer in use. A refusal may come before its end."""
         ...
 
     async def aclose(self) -> None: ...

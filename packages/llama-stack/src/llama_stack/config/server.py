@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from llama_stack.config.auth import AuthConfig
 from llama_stack.config.egress import EgressConfig
+from llama_stack.config.files import FilesConfig
 from llama_stack.config.responses import AgentLimits
 from llama_stack.config.runs import RunsConfig
 from llama_stack.config.secrets import SecretsConfig
@@ -125,6 +126,7 @@ class ServerConfig(Section):
     egress: EgressConfig = Field(default_factory=EgressConfig)
     conversations: ConversationsConfig = Field(default_factory=ConversationsConfig)
     prompts: PromptsConfig = Field(default_factory=PromptsConfig)
+    files: FilesConfig = Field(default_factory=FilesConfig)
     secrets: SecretsConfig = Field(default_factory=SecretsConfig)
 
     @model_validator(mode="after")

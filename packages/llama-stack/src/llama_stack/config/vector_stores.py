@@ -125,6 +125,18 @@ class ContextualRetrievalParams(Section):
     max_document_tokens: int = Field(default=100_000, ge=1)
 
 
+class VectorStoreLimits(Section):
+    queries_max: int = Field(default=16, ge=1)
+    """Queries of one search."""
+    query_chars_max: int = Field(default=10_000, ge=1)
+    filter_values_max: int = Field(default=1000, ge=1)
+    """Values that the comparisons of one filter have in all."""
+    raw_chunks_max: int = Field(default=1000, ge=1)
+    """Chunks of one request to /v1/vector-io/insert."""
+    chunk_chars_max: int = Field(default=100_000, ge=1)
+    """Of one of these chunks; and of its metadata as JSON."""
+
+
 class VectorStoresConfig(Section):
     default_provider_id: str | None = None
     """The vector_io provider of a store that names none, where there are several."""
@@ -138,3 +150,4 @@ class VectorStoresConfig(Section):
     chunk_retrieval_params: ChunkRetrievalParams = Field(default_factory=ChunkRetrievalParams)
     file_batch_params: FileBatchParams = Field(default_factory=FileBatchParams)
     contextual_retrieval_params: ContextualRetrievalParams = Field(default_factory=ContextualRetrievalParams)
+    limits: VectorStoreLimits = Field(default_factory=VectorStoreLimits)

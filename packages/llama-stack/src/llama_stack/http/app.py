@@ -246,8 +246,7 @@ def timed_out(exchange: Exchange) -> LlamaStackError:
     limits = exchange.limits
     if exchange.reading:
         return RequestTimeout(
-            f"The body did not arrive within {limits.body_timeout_s:g} seconds; server.limits.body_timeout_s raises "
-            "that limit.",
+            _body_timed_out(exchange),
             # Else a client could go on sending a byte now and then, and keep the connection for as long as it likes.
             headers={"connection": "close"},
         )
@@ -262,6 +261,15 @@ def timed_out(exchange: Exchange) -> LlamaStackError:
         "limit.",
         code="request_timeout",
     )
+
+
+def _body_timed_out(exchange: Exchange) -> str:
+    idle_s, whole_s = exchange.limits.body_timeout_s, exchange.body_timeout_s
+    if whole_s is None:
+        return f"The body did not arrive within {idle_s:g} seconds; server.limits.body_timeout_s raises that limit."
+    if exchange.elapsed_s() < whole_s:
+        return f"The body stood still for {idle_s:g} seconds; server.limits.body_timeout_s raises that limit."
+    return f"The body did not arrive within {whole_s:g} seconds; server.files.upload_timeout_s raises that limit."
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -14,6 +14,7 @@ from llama_stack.http.asgi import Message
 from llama_stack.http.dispatch import SCOPE_KEY, Operation
 from llama_stack.http.exchange import Exchange
 from llama_stack.http.middleware.depth import check_depth
+from llama_stack.http.multipart import is_form
 from llama_stack.http.parsing import check_json
 
 if TYPE_CHECKING:
@@ -29,10 +30,12 @@ class ColdRoutes:
         self._building: asyncio.Task[DocumentedApp] | None = None
 
     async def __call__(self, exchange: Exchange) -> None:
-        body = await exchange.read_body()
-        if exchange.is_json:
-            check_depth(body, exchange.limits.json_depth_max)
-            check_json(body)
+        # A form is left for its route to read as it comes: it may hold more than fits into memory.
+        if not is_form(exchange.headers):
+            body = await exchange.read_body()
+            if exchange.is_json:
+                check_depth(body, exchange.limits.json_depth_max)
+                check_json(body)
         app = self._app or await self.app()
         if exchange.path == app.openapi_url:
             await asyncio.to_thread(app.openapi)
@@ -40,7 +43,7 @@ class ColdRoutes:
         method = "GET" if exchange.method == "HEAD" else exchange.method
         scope = {**exchange.scope, SCOPE_KEY: exchange, "method": method}
         try:
-            await app(scope, _Replay(body), exchange.forward_send)
+            await app(scope, _Replay(exchange), exchange.forward_send)
         finally:
             exchange.route = getattr(scope.get("route"), "path", "")
 
@@ -58,15 +61,17 @@ class ColdRoutes:
 
 
 class _Replay:
-    """`receive` for a body that has been read already. The client's hang-up is watched elsewhere."""
+    """`receive` for a body that is read by the exchange, at once and within its limits. The client's hang-up is watched
+    elsewhere."""
 
-    __slots__ = ("_body",)
+    __slots__ = ("_exchange",)
 
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange: Exchange | None = exchange
 
     async def __call__(self) -> Message:
-        if self._body is None:
+        if self._exchange is None:
             await asyncio.get_running_loop().create_future()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+        assert self._exchange is not None
+        exchange, self._exchange = self._exchange, None
+        return {"type": "http.request", "body": await exchange.read_body(), "more_body": False}

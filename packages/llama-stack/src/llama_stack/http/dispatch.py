@@ -50,6 +50,11 @@ API_OF_TAG = {
     "Prompts": "prompts",
     "Connectors": "connectors",
     "Tools": "tool_runtime",
+    "Vector stores": "vector_io",
+    "Vector IO": "vector_io",
+    "Files": "files",
+    "File processors": "file_processors",
+    "Uploads": "files",
     "Admin": "admin",
 }
 """Which API of the run config the routes of a tag belong to. Each route has such a tag: else `apis` would miss it."""

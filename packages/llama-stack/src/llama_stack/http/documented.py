@@ -26,16 +26,22 @@ from llama_stack.http import sse
 from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import API_OF_TAG, SCOPE_KEY, Handler, Operation
 from llama_stack.http.docs_page import HEADERS, docs_page
-from llama_stack.http.exchange import Exchange, not_json
+from llama_stack.http.exchange import Exchange, Stopped, not_json
 from llama_stack.http.parsing import invalid_body, invalid_value
 from llama_stack.http.routes.connectors import add_connector_routes
 from llama_stack.http.routes.conversations import add_conversation_routes
+from llama_stack.http.routes.file_processors import add_file_processor_routes
+from llama_stack.http.routes.files import add_file_routes
 from llama_stack.http.routes.model import add_model_routes
 from llama_stack.http.routes.prompts import add_prompt_routes
 from llama_stack.http.routes.providers import add_provider_routes
 from llama_stack.http.routes.stored import add_stored_routes
 from llama_stack.http.routes.stored_responses import add_response_routes
 from llama_stack.http.routes.tools import add_tool_routes
+from llama_stack.http.routes.uploads import add_upload_routes
+from llama_stack.http.routes.vector_io import add_vector_io_routes
+from llama_stack.http.routes.vector_store_files import add_vector_store_file_routes
+from llama_stack.http.routes.vector_stores import add_vector_store_routes
 from llama_stack.security.public import PUBLIC_PATHS
 from llama_stack_api.errors import LlamaStackError, MalformedBody, MethodNotAllowed, NotFound
 from llama_stack_api.openai.errors import ErrorResponse
@@ -80,6 +86,8 @@ class DocumentedApp(FastAPI):
             except RequestValidationError as error:
                 raise _invalid(error, scope[SCOPE_KEY]) from None
             except HTTPException as error:
+                if isinstance(error.__cause__, LlamaStackError | Stopped):  # the body of a form could not be read
+                    raise error.__cause__ from None
                 raise self._refused(error, scope) from None
 
     def keep_away(self, serves: Callable[[str], bool]) -> None:
@@ -157,6 +165,14 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
     add_prompt_routes(app, services.prompts)
     add_connector_routes(app, services.connectors)
     add_tool_routes(app, services.tools)
+    add_vector_store_routes(app, services.vector_stores.stores, services.vector_stores.search)
+    add_vector_store_file_routes(
+        app, services.vector_stores.files, services.vector_stores.content, services.vector_stores.batches
+    )
+    add_vector_io_routes(app, services.vector_stores.raw)
+    add_file_routes(app, services.files, services.spool)
+    add_file_processor_routes(app, services.file_processors, services.files, services.spool)
+    add_upload_routes(app, services.uploads)
     add_provider_routes(app, services.admin)
     app.keep_away(services.admin.serves)
     with _aliases_of_bodies_allowed():

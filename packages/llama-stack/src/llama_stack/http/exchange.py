@@ -15,7 +15,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from llama_stack.http import sse
-from llama_stack.http.asgi import ABORT, ON_HANG_UP, Message, Receive, Scope, Send
+from llama_stack.http.asgi import ABORT, ON_HANG_UP, Headers, Message, Receive, Scope, Send
 from llama_stack.http.errors import error_headers, renderer_for
 from llama_stack.http.middleware.decompression import decompressed
 from llama_stack.http.middleware.depth import check_depth
@@ -79,6 +79,7 @@ class Exchange:
     """`headers` are the request's, names in lower case; of a repeated one the last counts.
 
     `deadline` is when the sweeper stops the exchange, in the loop's time. `status` is 0 until a reply starts.
+    `body_timeout_s` is set where a body is read as it comes, and is how long all of it may take.
     """
 
     __slots__ = (
@@ -87,6 +88,7 @@ class Exchange:
         "_receive",
         "_send",
         "_watcher",
+        "body_timeout_s",
         "deadline",
         "error",
         "finished",
@@ -128,6 +130,7 @@ class Exchange:
         self.started_at = loop.time()
         self.deadline = self.started_at + limits.body_timeout_s
         self.reading = True
+        self.body_timeout_s: float | None = None
         self.replied = False
         self.streaming = False
         self.status = 0
@@ -181,8 +184,7 @@ class Exchange:
         if self._body is not None:
             return self._body
         bytes_max = self.limits.body_bytes_max
-        declared = self.headers.get(b"content-length")
-        if declared is not None and int(declared) > bytes_max:
+        if self._declared_bytes() > bytes_max:
             raise _too_large(bytes_max)
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -195,15 +197,41 @@ class Exchange:
         encoding = self.headers.get(b"content-encoding")
         if encoding is not None:
             body = decompressed(body, encoding, bytes_max)
-        self.reading = False
-        self.deadline = self.started_at + self.limits.request_timeout_s
         self._body = body
-        on_hang_up = self.scope.get("extensions", _NONE).get(ON_HANG_UP)
-        if on_hang_up is None:
-            self._watcher = self._loop.create_task(self._watch())
-        else:
-            on_hang_up(self._hung_up)
+        self._body_is_read(self.started_at)
         return body
+
+    async def body_pieces(
+        self, *, too_large: PayloadTooLarge, bytes_max: int, timeout_s: float
+    ) -> AsyncGenerator[bytes, None]:
+        """The body as it comes, which is held nowhere: the client sends on when a piece has been dealt with.
+
+        In `timeout_s` seconds it must be there, and never stand still for `body_timeout_s`. `too_large` is raised
+        beyond `bytes_max` bytes. At its end hang-ups begin to be watched for, as after `read_body`.
+        """
+        if self.headers.get(b"content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
+            raise UnsupportedMedia(
+                "A body of this kind is read as it comes, so it must not be compressed: send it without "
+                "content-encoding.",
+                code="unsupported_content_encoding",
+            )
+        if self._declared_bytes() > bytes_max:
+            raise too_large
+        self.body_timeout_s = timeout_s
+        size, more = 0, True
+        while more:
+            self.deadline = min(self._loop.time() + self.limits.body_timeout_s, self.started_at + timeout_s)
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Stopped
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size > bytes_max:
+                raise too_large
+            more = message.get("more_body", False)
+            if piece:
+                yield piece
+        self._body_is_read(self._loop.time())
 
     async def send_json(self, body: bytes, status: int = 200, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
         await self.send_bytes(body, b"application/json", status, headers)
@@ -239,6 +267,31 @@ class Exchange:
                 self.deadline = loop.time() + idle_s
         finally:
             await blocks.aclose()
+        self.replied = True
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send_empty(self, status: int, headers: Headers) -> None:
+        """A head without a body: the answer to HEAD, or where nothing is to be sent."""
+        await self._start(status, headers)
+        self.replied = True
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def send_pieces(self, pieces: AsyncGenerator[bytes, None], status: int, headers: Headers) -> None:
+        """Send a body as it comes, whose length `headers` state; the client's reading sets the pace. The generator is
+        closed in any case. An error in the middle breaks the connection off, so that no client takes the part for all.
+        """
+        send, loop, idle_s = self._send, self._loop, self.limits.stream_idle_timeout_s
+        try:
+            # Before the head, so that a body that cannot be had is an error with a status of its own.
+            first = await anext(pieces, b"")
+            await self._start(status, headers)
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            self.deadline = loop.time() + idle_s
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                self.deadline = loop.time() + idle_s
+        finally:
+            await pieces.aclose()
         self.replied = True
         await send({"type": "http.response.body", "body": b""})
 
@@ -280,6 +333,18 @@ class Exchange:
                 ],
             }
         )
+
+    def _declared_bytes(self) -> int:
+        return int(self.headers.get(b"content-length", b"0"))
+
+    def _body_is_read(self, since: float) -> None:
+        self.reading = False
+        self.deadline = since + self.limits.request_timeout_s
+        on_hang_up = self.scope.get("extensions", _NONE).get(ON_HANG_UP)
+        if on_hang_up is None:
+            self._watcher = self._loop.create_task(self._watch())
+        else:
+            on_hang_up(self._hung_up)
 
     async def _read_on(self, body: bytes, bytes_max: int) -> bytes:
         parts, size, more = [body], len(body), True

@@ -15,6 +15,7 @@ from yarl import URL
 from llama_stack.net.config import NetworkConfig
 from llama_stack.net.proxy import ProxyTable
 from llama_stack.net.tls import ssl_context
+from llama_stack.net.upload import Upload
 from llama_stack_api.errors import ProviderError, ProviderStreamBroken, ProviderTimeout, ProviderUnreachable
 
 URLS_CACHED_MAX = 256
@@ -68,6 +69,26 @@ class NetReply:
         self._response.close()
 
 
+class UploadReply(NetReply):
+    """A reply to a body that may still be on its way: a refusal does not wait for its end."""
+
+    __slots__ = ("_upload",)
+
+    def __init__(self, reply: NetReply, upload: Upload) -> None:
+        super().__init__(reply._response, reply._name, reply._bytes_max)
+        self._upload = upload
+
+    async def read(self, bytes_max: int | None = None) -> bytes:
+        try:
+            return await super().read(bytes_max)
+        finally:
+            await self.aclose()
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._upload.settled()
+
+
 class NetClient:
     """One pool of connections with one set of TLS, proxy, timeout and header settings.
 
@@ -88,9 +109,11 @@ class NetClient:
         url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | AsyncIterator[bytes] | None = None,
         deadline: float | None = None,
     ) -> NetReply:
+        if body is not None and not isinstance(body, bytes | Upload):
+            return await self._send_upload(method, url, headers, body, deadline)
         session = self._session or self._open()
         try:
             target = self._urls.get(url) or self._remember(url)
@@ -112,13 +135,38 @@ class NetClient:
         if session is not None:
             await session.close()
 
+    async def _send_upload(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        body: AsyncIterator[bytes],
+        deadline: float | None,
+    ) -> NetReply:
+        upload = Upload(body, self._network.timeouts().read)
+        try:
+            async with upload.limit():
+                try:
+                    reply = await self.send(method, url, headers=headers, body=upload, deadline=deadline)
+                finally:
+                    upload.unwatched()
+        except TimeoutError:
+            await upload.settled()
+            raise ProviderTimeout(f"Provider '{self._name}' stopped taking what it is sent.") from None
+        except BaseException:
+            await upload.settled()
+            if upload.failure is not None:
+                raise upload.failure from None
+            raise
+        return UploadReply(reply, upload)
+
     async def _request(
         self,
         session: aiohttp.ClientSession,
         method: str,
         target: URL,
         headers: Mapping[str, str] | None,
-        body: bytes | None,
+        body: bytes | Upload | None,
     ) -> aiohttp.ClientResponse:
         if self._proxies:
             proxy = self._proxies.proxy_for(target)

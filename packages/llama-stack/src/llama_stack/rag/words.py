@@ -16,8 +16,17 @@ from typing import Final
 WORD_CHARACTERS_MAX: Final = 64
 QUERY_WORDS_MAX: Final = 256
 """Distinct words of one query that are searched for."""
-
 _ASCII_WORD: Final = re.compile(r"[a-z0-9]+")
+
+EMPTY_WORDS: Final = frozenset(
+    _ASCII_WORD.findall(
+        "a an and are as at be but by can do does for from had has have he her his how i if in into is it its me my no "
+        "not of on or our she so than that the their them then there these they this to use want was we were what when "
+        "which who will with would you your"
+    )
+)
+"""Words of no weight: a query is about the others, and in few and short texts these may be rare by chance."""
+
 _UNSPACED: Final = re.compile(
     # Thai, Lao, Myanmar, Hangul jamo, Khmer, kana and CJK up to Hangul syllables, compatibility ideographs, planes 2, 3
     r"([\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff]+)"
@@ -39,8 +48,10 @@ def indexed_words(text: str) -> str:
 
 
 def query_words(text: str) -> tuple[str, ...]:
-    """What a query looks for: each of its words once, in their order; empty if it has none."""
-    return tuple(dict.fromkeys(words_of(text)))[:QUERY_WORDS_MAX]
+    """What a query looks for: each of its words once, in their order, without empty ones if there are others."""
+    words = tuple(dict.fromkeys(words_of(text)))
+    telling = tuple(word for word in words if word not in EMPTY_WORDS)
+    return (telling or words)[:QUERY_WORDS_MAX]
 
 
 def _kept(text: str) -> str:

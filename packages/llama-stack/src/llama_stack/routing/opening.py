@@ -14,14 +14,23 @@ from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import ProviderRefused, RoutingConfigError
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError
+from llama_stack_api.ports.file_processors import FILE_PROCESSORS_PORTS
+from llama_stack_api.ports.files import FILES_PORTS
 from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.ports.inference import INFERENCE_PORTS
 from llama_stack_api.ports.kv import KV
 from llama_stack_api.ports.lifecycle import Closes, Opens
 from llama_stack_api.ports.tool_runtime import TOOL_RUNTIME_PORTS
+from llama_stack_api.ports.vector_io import VECTOR_IO_PORTS
 from llama_stack_api.provider import Descriptor, ProviderContext
 
-PORTS: Mapping[str, tuple[type, ...]] = {Api.inference: INFERENCE_PORTS, Api.tool_runtime: TOOL_RUNTIME_PORTS}
+PORTS: Mapping[str, tuple[type, ...]] = {
+    Api.inference: INFERENCE_PORTS,
+    Api.tool_runtime: TOOL_RUNTIME_PORTS,
+    Api.files: FILES_PORTS,
+    Api.file_processors: FILE_PROCESSORS_PORTS,
+    Api.vector_io: VECTOR_IO_PORTS,
+}
 """Of each API, the ports of which a provider must satisfy at least one."""
 
 

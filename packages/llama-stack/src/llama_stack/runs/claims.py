@@ -24,8 +24,8 @@ class Claims:
         self._statements = statements
         self._clock = clock
         self._of_kinds: dict[tuple[str, ...], tuple[Query, Prepared]] = {}
-        self._turn = ""
-        """Where the next round begins: the tenant served last, who is now the last."""
+        self._turns: dict[tuple[str, ...], str] = {}
+        """Where the next round begins, for each choice of kinds: the tenant served last, who is now the last."""
 
     async def take(
         self,
@@ -43,12 +43,12 @@ class Claims:
         if key not in self._of_kinds:
             self._of_kinds[key] = tenants_ready(key), self._statements.claim(key)
         query, claim = self._of_kinds[key]
-        ready = await self._ready(query, count_max)
+        ready = await self._ready(query, count_max, self._turns.get(key, ""))
         if tenant_max is not None:
             ready = {tenant: min(count, tenant_max - busy.get(tenant, 0)) for tenant, count in ready.items()}
         shares = shared_out(count_max, ready, busy)
         # If all that were looked at have as many as they may, the next look goes on after them.
-        self._turn = next(reversed(shares or ready), "")
+        self._turns[key] = next(reversed(shares or ready), "")
         if not shares:
             return []
         now = self._clock()
@@ -58,15 +58,15 @@ class Claims:
         )
         return [Run.of(row) for each in written for row in each.rows]
 
-    async def _ready(self, query: Query, count_max: int) -> dict[str, int]:
-        """Tenants in turn, with what they have ready."""
+    async def _ready(self, query: Query, count_max: int, turn: str) -> dict[str, int]:
+        """Tenants in turn, from behind `turn`, with what they have ready."""
         params = {"now": self._clock(), "count_max": count_max, "tenants_max": TENANTS_MAX}
-        later: dict[str, int] = dict(await self._database.read(query, {**params, "from_tenant": self._turn}))
-        last = later.pop(self._turn, 0)
-        if len(later) < TENANTS_MAX and self._turn:
+        later: dict[str, int] = dict(await self._database.read(query, {**params, "from_tenant": turn}))
+        last = later.pop(turn, 0)
+        if len(later) < TENANTS_MAX and turn:
             again: dict[str, int] = dict(await self._database.read(query, {**params, "from_tenant": ""}))
-            later |= {tenant: count for tenant, count in again.items() if tenant < self._turn}
-        return later | ({self._turn: last} if last else {})
+            later |= {tenant: count for tenant, count in again.items() if tenant < turn}
+        return later | ({turn: last} if last else {})
 
 
 def shared_out(places: int, ready: Mapping[str, int], busy: Mapping[str, int]) -> dict[str, int]:

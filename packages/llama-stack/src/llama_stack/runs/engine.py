@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from llama_stack.runs.errors import EventsExpired
 from llama_stack.runs.execution import Stop, closing_of
@@ -26,6 +27,7 @@ class RunEngine:
     """The runs of one process over one database.
 
     `claims`: take queued runs and those of dead workers too. Without, only what is started here is executed here.
+    `places`: how many runs of a kind are executed at a time; such kinds take no places of the others.
     `holder`: the name under which leases are taken, unique; by default one that tells whether this process lives.
     """
 
@@ -37,6 +39,7 @@ class RunEngine:
         limits: RunLimits | None = None,
         timings: RunTimings | None = None,
         claims: bool = True,
+        places: Mapping[str, int] = MappingProxyType({}),
         holder: str | None = None,
         clock: Callable[[], float] = time.time,
         observer: RunObserver | None = None,
@@ -53,6 +56,7 @@ class RunEngine:
             claims=claims,
             alone=not database.shared,
             holder=holder,
+            places=places,
         )
         self._starting: set[asyncio.Task[Created]] = set()
         retention = self.journal.retention

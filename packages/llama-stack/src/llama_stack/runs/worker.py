@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from llama_stack.runs.errors import Fenced
@@ -27,6 +28,8 @@ class Worker:
     """`claims`: whether it also takes queued runs and those of dead workers, or only executes what is started here.
 
     `alone`: no other process serves this database, so every lease of another holder is a dead one's.
+
+    `places`: kinds that have so many places of their own, and none of those that the others share (`concurrent_max`).
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class Worker:
         claims: bool,
         alone: bool,
         holder: str | None = None,
+        places: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.holder = holder or new_holder()
         self._journal = journal
@@ -47,6 +51,9 @@ class Worker:
         self._timings = timings
         self._claims = claims and bool(kinds)
         self._alone = alone
+        shared = tuple(kind for kind in kinds if kind not in places)
+        self._groups = {shared: journal.limits.concurrent_max} if shared else {}
+        self._groups |= {(kind,): places[kind] for kind in kinds if kind in places}
         self._committer = Committer(journal, timings.batch_s)
         self._executions: dict[str, Execution] = {}
         self._claimed: set[str] = set()
@@ -175,21 +182,26 @@ class Worker:
     async def _claim(self) -> None:
         while True:
             self._wakes.queued.clear()
-            room = min(CLAIM_MAX, self._journal.limits.concurrent_max - len(self._claimed))
-            claims: list[Claim] = []
-            if room > 0:
-                claims = await self._journal.claim(
-                    list(self._kinds), self.holder, lease_s=self._timings.lease_s, count_max=room, busy=self._busy()
-                )
-                for claim in claims:
-                    self._claimed.add(claim.run.id)
-                    self.start(claim)
-            if not claims:
+            claimed = [await self._claim_of(kinds, places) for kinds, places in self._groups.items()]
+            if not any(claimed):
                 await wait_for(self._wakes.queued, self._timings.poll_s)
 
-    def _busy(self) -> Counter[str]:
-        """Claimed runs by tenant."""
-        return Counter(self._executions[run_id].run.tenant for run_id in self._claimed)
+    async def _claim_of(self, kinds: tuple[str, ...], places: int) -> int:
+        """Take what there is room for, of kinds that share these places; how many."""
+        busy = self._busy(kinds)
+        room = min(CLAIM_MAX, places - busy.total())
+        if room <= 0:
+            return 0
+        claims = await self._journal.claim(kinds, self.holder, lease_s=self._timings.lease_s, count_max=room, busy=busy)
+        for claim in claims:
+            self._claimed.add(claim.run.id)
+            self.start(claim)
+        return len(claims)
+
+    def _busy(self, kinds: tuple[str, ...]) -> Counter[str]:
+        """Claimed runs of these kinds by tenant."""
+        runs = (self._executions[run_id].run for run_id in self._claimed)
+        return Counter(run.tenant for run in runs if run.kind in kinds)
 
     async def _heartbeat(self) -> None:
         while True:

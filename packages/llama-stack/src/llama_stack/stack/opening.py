@@ -14,6 +14,7 @@ from llama_stack.mcp.client import McpClients
 from llama_stack.net.client import NetClient
 from llama_stack.net.config import NetworkConfig
 from llama_stack.net.egress import Egress, EgressPolicy
+from llama_stack.rag.job import KIND as INGESTION
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.opening import OpenProvider, ProviderOpener, ProviderProblem
 from llama_stack.routing.tool_groups import registered_tool_groups, tool_groups
@@ -23,12 +24,16 @@ from llama_stack.services.admin import AdminService
 from llama_stack.services.completions import StoredCompletions
 from llama_stack.services.connectors import ConnectorService
 from llama_stack.services.conversations import ConversationService
+from llama_stack.services.file_processors import FileProcessorService, processors_of
 from llama_stack.services.inference import InferenceRouter
 from llama_stack.services.models import ModelService
 from llama_stack.services.prompts import PromptService
 from llama_stack.services.tools import ToolService
+from llama_stack.stack.files import open_files
+from llama_stack.stack.knowledge import knowledge, open_vector_stores
 from llama_stack.stack.models import SYSTEM_TENANT, open_attempts, open_models
-from llama_stack.stack.responses import Parts, open_responses
+from llama_stack.stack.responses import Parts, forwarded_headers, open_agent, response_service
+from llama_stack.stack.runs import open_runs
 from llama_stack.stack.services import Services
 from llama_stack.stack.storage import Storage
 from llama_stack.storage.kv.base import KVBackend
@@ -103,6 +108,27 @@ class _Builder:
         connectors = ConnectorService(
             config.connectors, ConnectorStore(await self._storage.owned(stores.connectors)), mcp, sealer
         )
+        # Beside the responses, as vector stores are: what is attached refers to files.
+        files = await open_files(
+            config.server,
+            providers,
+            await self._storage.sql(stores.responses),
+            self._state_dir / "local-copies",
+            self._exits,
+        )
+        database = await self._storage.sql(stores.responses)
+        processors = FileProcessorService(processors_of(providers), files.local)
+        known = knowledge(
+            config,
+            inference=inference,
+            models=table,
+            providers=providers,
+            database=database,
+            files=files,
+            parser=processors,
+            sealer=sealer,
+            metrics=self._metrics,
+        )
         parts = Parts(
             inference=inference,
             models=table,
@@ -110,21 +136,45 @@ class _Builder:
             conversations=conversations,
             prompts=prompts,
             connectors=connectors,
+            files=files.attached,
+            vector_stores=known.searches,
             mcp=mcp,
             egress=egress,
             sealer=sealer,
             metrics=self._metrics,
+        )
+        agent = await open_agent(config, parts, database, self._exits)
+        places = {INGESTION: config.vector_stores.file_batch_params.max_concurrent_files_per_batch}
+        engine = await open_runs(
+            config.server.runs, database, [agent.kind, known.kind], places, self._metrics, self._exits
+        )
+        vector_stores = await open_vector_stores(
+            config,
+            known,
+            engine=engine,
+            models=table,
+            files=files.files,
+            database=database,
+            sealer=sealer,
+            forwarded=forwarded_headers(providers),
+            metrics=self._metrics,
+            exits=self._exits,
         )
         groups = tool_groups(providers, registered_tool_groups(config.registered_resources.tool_groups))
         services = Services(
             inference=inference,
             models=ModelService(table),
             stored=stored,
-            responses=await open_responses(config, parts, await self._storage.sql(stores.responses), self._exits),
+            responses=response_service(config, parts, agent, engine),
             conversations=ConversationService(conversations),
             prompts=prompts,
             connectors=connectors,
             tools=ToolService(groups, connectors=connectors),
+            files=files.files,
+            file_processors=processors,
+            vector_stores=vector_stores,
+            uploads=files.uploads,
+            spool=files.spool,
             admin=AdminService(config, opener, discovery),
             authenticator=authenticator_for(config.server.auth),
             metrics=self._metrics,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from llama_stack.agent.attachments import FetchedAttachments
+from llama_stack.agent.attachments import FetchedAttachments, FilePort
 from llama_stack.agent.kind import ResponseKind
 from llama_stack.agent.tools.base import ToolKind
 from llama_stack.agent.tools.file_search import FileSearchKind, Prompts
@@ -35,6 +35,7 @@ from llama_stack.services.responses.reading import StoredResponses
 from llama_stack.services.responses.references import StoredItems
 from llama_stack.services.responses.service import ResponseService
 from llama_stack.services.shields import ShieldRouter
+from llama_stack.services.vector_stores.search import FileSearches
 from llama_stack.storage.sql.conversations import ConversationStore
 from llama_stack.storage.sql.database import Database
 from llama_stack.telemetry.metrics import Metrics
@@ -51,62 +52,80 @@ class Parts:
     conversations: ConversationStore
     prompts: PromptService
     connectors: ConnectorService
+    files: FilePort
+    vector_stores: FileSearches | None
     mcp: McpClients
     egress: Egress
     sealer: KeySealer
     metrics: Metrics
 
 
-async def open_responses(config: RunConfig, parts: Parts, database: Database, exits: AsyncExitStack) -> ResponseService:
-    """Opens the engine of runs: from here on, those of other processes that are gone are taken up too."""
-    runs = config.server.runs
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """What there is before the runs: `kind` carries responses out."""
+
+    kind: ResponseKind
+    model: RoutedModel
+    history: ResponseHistory
+    tools: Sequence[ToolKind]
+    shields: ShieldRouter
+
+
+async def open_agent(config: RunConfig, parts: Parts, database: Database, exits: AsyncExitStack) -> Agent:
     shields = await _shields(config, parts.providers, exits)
     kinds = _tools(config, parts)
     model = RoutedModel(parts.inference, parts.models)
-    history = ResponseHistory(RunReader(database, runs), parts.conversations)
+    history = ResponseHistory(RunReader(database, config.server.runs), parts.conversations)
     kind = ResponseKind(
         model=model,
         history=history,
         tools=kinds,
         shields=shields,
         sealer=parts.sealer,
-        attachments=FetchedAttachments(parts.egress, limits=config.server.responses.attachments),
+        attachments=FetchedAttachments(parts.egress, parts.files, config.server.responses.attachments),
         limits=config.server.responses,
         metrics=parts.metrics.agent,
     )
-    engine = RunEngine(database, [kind], limits=runs, timings=runs, claims=runs.execute, observer=parts.metrics.runs)
-    stored = StoredResponses(engine, history)
+    return Agent(kind, model, history, kinds, shields)
+
+
+def response_service(config: RunConfig, parts: Parts, agent: Agent, engine: RunEngine) -> ResponseService:
+    stored = StoredResponses(engine, agent.history)
     drafts = Drafts(
         models=parts.models,
         journal=engine.journal,
-        history=history,
+        history=agent.history,
         conversations=parts.conversations,
         prompts=parts.prompts,
+        stores=parts.vector_stores,
         references=StoredItems(engine.journal, parts.conversations),
-        kinds=kinds,
-        shields=shields,
-        forwarded=_forwarded(parts.providers),
+        kinds=agent.tools,
+        shields=agent.shields,
+        forwarded=forwarded_headers(parts.providers),
         limits=config.server.responses,
     )
-    await engine.open()
-    exits.push_async_callback(engine.close)
     return ResponseService(
         creation=ResponseCreation(engine, drafts, stored, parts.sealer),
         stored=stored,
-        context=ResponseContext(drafts, model, parts.sealer, config.server.responses),
+        context=ResponseContext(drafts, agent.model, parts.sealer, config.server.responses),
     )
 
 
 def _tools(config: RunConfig, parts: Parts) -> list[ToolKind]:
     words = config.vector_stores
-    prompts = Prompts(words.file_search_params, words.context_prompt_params, words.annotation_prompt_params)
+    prompts = Prompts(
+        words.file_search_params,
+        words.context_prompt_params,
+        words.annotation_prompt_params,
+        words.chunk_retrieval_params,
+    )
     return [
         FunctionTools(),
         NamespaceTools(),
         McpTools(parts.mcp, parts.connectors),
         ToolSearchTools(),
         WebSearchKind(WebSearchRouter(search_providers(parts.providers))),
-        FileSearchKind(None, prompts=prompts),
+        FileSearchKind(parts.vector_stores, prompts=prompts),
         UnrunTools(),
     ]
 
@@ -119,7 +138,7 @@ async def _shields(config: RunConfig, providers: Sequence[OpenProvider], exits: 
     return shields
 
 
-def _forwarded(opened: Iterable[OpenProvider]) -> frozenset[str]:
+def forwarded_headers(opened: Iterable[OpenProvider]) -> frozenset[str]:
     """The request headers that some provider passes on."""
     configured = (getattr(each.config, "forward_headers", None) or {} for each in opened)
     return frozenset(header.lower() for headers in configured for header in headers.values())

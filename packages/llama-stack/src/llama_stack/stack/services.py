@@ -9,11 +9,16 @@ from llama_stack.services.admin import AdminService
 from llama_stack.services.completions import StoredCompletions
 from llama_stack.services.connectors import ConnectorService
 from llama_stack.services.conversations import ConversationService
+from llama_stack.services.file_processors import FileProcessorService
+from llama_stack.services.files.service import FileService
+from llama_stack.services.files.spool import Spool
 from llama_stack.services.inference import InferenceRouter
 from llama_stack.services.models import ModelService
 from llama_stack.services.prompts import PromptService
 from llama_stack.services.responses.service import ResponseService
 from llama_stack.services.tools import ToolService
+from llama_stack.services.uploads import UploadService
+from llama_stack.services.vector_stores.service import VectorStoreService
 from llama_stack.telemetry.metrics import Metrics
 
 
@@ -27,6 +32,11 @@ class Services:
     prompts: PromptService
     connectors: ConnectorService
     tools: ToolService
+    files: FileService
+    file_processors: FileProcessorService
+    uploads: UploadService
+    vector_stores: VectorStoreService
+    spool: Spool
     admin: AdminService
     authenticator: Authenticator
     metrics: Metrics

@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from llama_stack.telemetry.agent_metrics import AgentMetrics
 from llama_stack.telemetry.run_metrics import RunMetrics
+from llama_stack.telemetry.vector_metrics import VectorMetrics
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -77,6 +78,7 @@ class Metrics:
         )
         self.runs = RunMetrics(self.registry)
         self.agent = AgentMetrics(self.registry)
+        self.vectors = VectorMetrics(self.registry)
         self._by_request: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
         self._by_inference: dict[tuple[str, str, str, str], _InferenceSeries] = {}
 

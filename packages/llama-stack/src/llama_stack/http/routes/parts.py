@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, TypeAlias
 
 from fastapi import Depends, Query, Request, Response
+from pydantic import BaseModel
 
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack_api.errors import InvalidRequest
@@ -13,7 +14,7 @@ from llama_stack_api.paging import LIMIT_MAX, Order
 from llama_stack_api.principal import Call
 
 
-def _call(request: Request) -> Call:
+async def _call(request: Request) -> Call:
     call: Call = request.scope[SCOPE_KEY].call()
     return call
 
@@ -27,7 +28,7 @@ Limit: TypeAlias = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 ByCreation: TypeAlias = Annotated[Order, Query(description="By time of creation.")]
 
 
-def _included(
+async def _included(
     request: Request,
     include: Annotated[list[Include] | None, Query(description="What else to show; also as `include[]`.")] = None,
 ) -> list[Include]:
@@ -40,6 +41,42 @@ Included: TypeAlias = Annotated[list[Include], Depends(_included)]
 def json_response(body: bytes) -> Response:
     """A reply that is JSON already."""
     return Response(body, media_type="application/json")
+
+
+def form_body(fields: type[BaseModel], *, file: str) -> dict[str, Any]:
+    """OpenAPI's words for a form with a file, which its route reads as it comes: `fields` beside the part `file`."""
+    schema = _inlined(fields.model_json_schema(), {})
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {file: {"type": "string", "format": "binary"}, **schema.get("properties", {})},
+                        "required": [file, *schema.get("required", ())],
+                    }
+                }
+            },
+        }
+    }
+
+
+def _inlined(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Without references: the document's own definitions are FastAPI's to make."""
+    if isinstance(schema, list):
+        return [_inlined(each, definitions) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    definitions = {**definitions, **schema.get("$defs", {})}
+    if "$ref" in schema:
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _inlined(value, definitions) for key, value in schema.items() if key != "$defs"}
+
+
+def shown(reply: BaseModel) -> Response:
+    """A reply without what nobody set: nulls are sent where its type says so."""
+    return json_response(reply.model_dump_json(exclude_unset=True).encode())
 
 
 def deep_object(name: str, description: str) -> dict[str, Any]:

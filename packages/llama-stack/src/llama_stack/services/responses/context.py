@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,7 +58,8 @@ class ResponseContext:
         if isinstance(target.provider, CountsTokens):
             chat.model = target.provider_resource_id
             return InputTokens(input_tokens=await target.provider.count_chat_tokens(chat, call))
-        return InputTokens(input_tokens=estimate_tokens(chat.model_dump(mode="json", exclude_unset=True)))
+        asked = chat.model_dump(mode="json", exclude_unset=True)
+        return InputTokens(input_tokens=await asyncio.to_thread(estimate_tokens, asked))
 
     async def compact(self, request: CompactRequest, call: Call) -> bytes:
         """A `response.compaction`: the user's messages, and an item that stands for all else. It is not stored."""

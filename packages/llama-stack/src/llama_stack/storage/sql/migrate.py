@@ -15,7 +15,7 @@ from llama_stack.storage.errors import StoreRefused
 from llama_stack.storage.sql.sqlite_file import connect
 from llama_stack.storage.sql.tables import VERSION, VERSION_TABLE, create_tables, our_tables
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest revision; a test holds it against the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x6C735F73716C
@@ -26,6 +26,7 @@ def migrate_sqlite(path: Path) -> None:
     """Upgrade a file in one transaction that shuts other writers out; nothing is left of a failed one."""
     connection = connect(path)
     try:
+        _check_full_text(connection, path)
         if stored_version(connection) == HEAD:
             return
         engine = sa.create_engine(
@@ -41,6 +42,14 @@ def migrate_sqlite(path: Path) -> None:
             session.exec_driver_sql("COMMIT")
     finally:
         connection.close()
+
+
+def _check_full_text(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("SELECT 1 FROM pragma_module_list WHERE name = 'fts5'").fetchone() is None:
+        raise StoreRefused(
+            f"cannot open {path}: the SQLite {sqlite3.sqlite_version} of this Python has no FTS5, which keyword search "
+            "needs; use a Python whose sqlite3 has it (that of python.org or of a Linux distribution), or PostgreSQL"
+        )
 
 
 def migrate_postgres(connection: sa.Connection) -> None:

@@ -243,7 +243,7 @@ FILES = Table(
 )
 Index("ls_files_by_owner", FILES.c.tenant, FILES.c.owner, FILES.c.created_at, FILES.c.id)
 Index("ls_files_by_purpose", FILES.c.tenant, FILES.c.owner, FILES.c.purpose, FILES.c.created_at, FILES.c.id)
-Index("ls_files_by_expires_at", FILES.c.expires_at, info={_SET: FILES.c.expires_at})
+_index_where_set("ls_files_by_expires_at", FILES.c.expires_at, set_=FILES.c.expires_at)
 
 UPLOADS = Table(
     "ls_uploads",
@@ -258,7 +258,7 @@ UPLOADS = Table(
     Column("mime_type", Text, nullable=False),
     Column("bytes", BigInteger, nullable=False),  # as announced
     Column("file_expires_after_s", BigInteger),
-    Column("status", Text, nullable=False),  # pending, completing, completed, cancelled, expired
+    Column("status", Text, nullable=False),  # pending, completed, cancelled, expired
     Column("file", Text),  # the file that it became
 )
 Index("ls_uploads_by_expires_at", UPLOADS.c.status, UPLOADS.c.expires_at)
@@ -289,7 +289,7 @@ VECTOR_STORES = Table(
     Column("expires_after_days", Integer),  # after last_active_at
     Column("last_active_at", Float(53), nullable=False),
     Column("expires_at", Float(53)),
-    Column("state", Text, nullable=False),  # live, expired, deleted
+    Column("state", Text, nullable=False),  # live, expired, emptied (expired, and its rows are removed), deleted
     Column("provider", Text, nullable=False),
     Column("index_id", Text, nullable=False),  # what the provider calls it
     Column("embedding_model", Text, nullable=False),
@@ -301,6 +301,8 @@ VECTOR_STORES = Table(
     Column("files_failed", BigInteger, nullable=False),
     Column("files_cancelled", BigInteger, nullable=False),
     Column("usage_bytes", BigInteger, nullable=False),
+    Column("chunks", BigInteger, nullable=False),  # those with words in the keyword index
+    Column("words", BigInteger, nullable=False),  # theirs
 )
 Index(
     "ls_vector_stores_by_owner",
@@ -309,7 +311,8 @@ Index(
     VECTOR_STORES.c.created_at,
     VECTOR_STORES.c.id,
 )
-Index("ls_vector_stores_by_expires_at", VECTOR_STORES.c.expires_at, info={_SET: VECTOR_STORES.c.expires_at})
+Index("ls_vector_stores_by_index_id", VECTOR_STORES.c.index_id, unique=True)  # nobody has another's index
+_index_where_set("ls_vector_stores_by_expires_at", VECTOR_STORES.c.expires_at, set_=VECTOR_STORES.c.expires_at)
 Index("ls_vector_stores_by_state", VECTOR_STORES.c.state)
 
 STORE_FILES = Table(
@@ -338,7 +341,7 @@ Index(
     STORE_FILES.c.file,
 )
 Index("ls_vector_store_files_by_file", STORE_FILES.c.file)
-Index("ls_vector_store_files_in_progress", STORE_FILES.c.status, STORE_FILES.c.attached_at)
+Index("ls_vector_store_files_unstarted", STORE_FILES.c.status, STORE_FILES.c.run, STORE_FILES.c.attached_at)
 
 FILE_BATCHES = Table(
     "ls_vector_store_batches",
@@ -366,23 +369,39 @@ CHUNKS = Table(
     Column("id", Text, nullable=False),  # a UUID
     Column("document", Text, nullable=False),  # the file, or what was given to /v1/vector-io/insert
     Column("ordinal", BigInteger, nullable=False),  # within the document
-    Column("text", Text, nullable=False),
-    Column("context", Text),  # put before the text where it is embedded and searched
+    Column("version", BigInteger, nullable=False),  # the store's, with which it came
     Column("start", BigInteger, nullable=False),  # characters of the document's text
     Column("end", BigInteger, nullable=False),
     Column("page", Integer),
     Column("tokens", Integer, nullable=False),
+    Column("digest", Text, nullable=False),  # of tenant, embedding model, dimension and embedded text
     Column("attributes", Text, nullable=False),  # a JSON object: the document's
     Column("extra", Text),  # a JSON object: what came with a chunk that a client made
-    Column("digest", Text, nullable=False),  # of tenant, embedding model, dimension and embedded text
+    Column("context", Text),  # put before the text where it is embedded and searched
     Column("embedding", LargeBinary),  # little-endian floats of 32 bits
-    Column("version", BigInteger, nullable=False),  # the store's, with which it came
+    Column("text", Text, nullable=False),  # last: what comes before it is read without it
     sqlite_autoincrement=True,  # a number is never used twice
 )
 Index("ls_chunks_by_id", CHUNKS.c.store, CHUNKS.c.id, unique=True)
 Index("ls_chunks_by_document", CHUNKS.c.store, CHUNKS.c.document, CHUNKS.c.ordinal)
 Index("ls_chunks_by_version", CHUNKS.c.store, CHUNKS.c.version, CHUNKS.c.number)
 Index("ls_chunks_by_digest", CHUNKS.c.digest)
+
+CHUNK_WORDS = Table(  # of the chunks that are searched by keyword here; `KEYWORD_INDEX` is over it
+    "ls_chunk_words",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),  # stands before each word in the index: a store's words are its own
+    Column("length", Integer, nullable=False),  # in words
+    Column("words", Text, nullable=False),  # normalised, a space between two
+)
+
+KEYWORD_INDEX = {
+    "sqlite": "CREATE VIRTUAL TABLE ls_chunk_words_index USING fts5(words, content='', tokenize='ascii')",
+    "postgresql": "CREATE INDEX ls_chunk_words_index ON ls_chunk_words"
+    " USING gin (string_to_array(key || replace(words, ' ', ' ' || key), ' '))",
+}
+"""By dialect; not in `METADATA`, which knows neither virtual tables nor, without loading a dialect, such an index."""
 
 STORE_CHANGES = Table(  # what happened to documents that were there already
     "ls_vector_store_changes",
@@ -395,6 +414,7 @@ STORE_CHANGES = Table(  # what happened to documents that were there already
     Column("at", Float(53), nullable=False),
 )
 Index("ls_vector_store_changes_by_pending", STORE_CHANGES.c.pending, STORE_CHANGES.c.at)
+Index("ls_vector_store_changes_by_document", STORE_CHANGES.c.store, STORE_CHANGES.c.document)
 
 
 def create_tables(connection: sa.Connection) -> None:
@@ -403,6 +423,7 @@ def create_tables(connection: sa.Connection) -> None:
         # Said only here: an index that names a dialect loads it, and PostgreSQL's takes as long as the rest of SQL.
         index.dialect_kwargs[f"{connection.dialect.name}_where"] = index.info[_SET].is_not(None)
     METADATA.create_all(connection)
+    connection.exec_driver_sql(KEYWORD_INDEX[connection.dialect.name])
 
 
 def our_tables(connection: sa.Connection) -> set[str]:
