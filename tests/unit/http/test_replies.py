@@ -190,7 +190,7 @@ async def test_requests_one_after_the_other_on_one_connection_leave_nothing_behi
         for _ in range(50):
             assert (await http.post(CHAT, json=QUESTION)).text.endswith("[DONE]\n\n")
         await asyncio.sleep(0.01)
-        assert len(asyncio.all_tasks()) == before
+        assert len(asyncio.all_tasks()) <= before  # what the start left to do may have ended meanwhile
         assert not server.edge.admission.running
 
 

@@ -72,6 +72,7 @@ def _connect_args(config: PostgresBackend) -> dict[str, Any]:
         "server_settings": {
             "application_name": "llama-stack",
             "statement_timeout": str(int(STATEMENT_TIMEOUT_S * 1000)),
+            "jit": "off",  # compiling costs more than it saves in statements of milliseconds
         },
     }
     if config.ssl_mode is not None:
