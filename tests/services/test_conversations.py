@@ -319,3 +319,10 @@ def test_secrets_of_tools_are_not_kept() -> None:
     network = {"type": "allowlist", "allowed_domains": ["a.example"], "domain_secrets": [secret]}
     shell = {"type": "shell", "environment": {"type": "container_auto", "network_policy": network}}
     assert "sk-3" not in json.dumps(kept({"type": "additional_tools", "tools": [shell]}))
+
+
+@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "msg_1"}, {"id": "msg_1"}, {"id": "", "type": None}])
+async def test_a_reference_cannot_be_kept_however_it_is_written(http: httpx.AsyncClient, item: Any) -> None:
+    conversation = await made(http)
+    refused = await http.post(f"{PATH}/{conversation}/items", json={"items": [item]})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "items[0]")

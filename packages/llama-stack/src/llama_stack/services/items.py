@@ -22,11 +22,10 @@ NOT_KEPT: Final = (REFERENCE, "compaction_trigger")
 
 def kept_items(items: Sequence[BaseModel]) -> list[Item]:
     """Items of a conversation, without secrets. `InvalidRequest` for what is no item by itself."""
-    for number, item in enumerate(items):
-        kind = getattr(item, "type", None)
-        if kind in NOT_KEPT:
-            raise InvalidRequest(f"an item of type {kind!r} cannot be kept; send whole items", param=f"items[{number}]")
     kept = items_of(items)
+    for number, item in enumerate(kept):
+        if (kind := item["type"]) in NOT_KEPT:
+            raise InvalidRequest(f"an item of type {kind!r} cannot be kept; send whole items", param=f"items[{number}]")
     take_secrets(tools_of(kept))
     return kept
 
@@ -48,7 +47,7 @@ def _item(model: BaseModel, taken: set[str], response_id: str) -> Item:
     _mean_defaults(model)
     sent = model.model_dump(mode="json", exclude_unset=True)
     own = sent.get("id") or ""
-    kind = sent.get("type") or (REFERENCE if own and "role" not in sent else "message")
+    kind = sent.get("type") or ("message" if "role" in sent else REFERENCE)
     if kind == REFERENCE:
         return {"type": REFERENCE, "id": own}
     item_id = own if is_item_id(own) and own not in taken else new_id(kind, response_id)
