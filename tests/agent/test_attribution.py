@@ -96,5 +96,28 @@ def test_passages_are_the_results_that_were_shown() -> None:
     assert passages_of([search, failed]) == [Passage(LLAMAS, "shown", {"page": 2})]
 
 
-def test_the_passage_of_a_mark_in_front_of_everything() -> None:
-    assert Attribution(PASSAGES).passage_at("text", 0, "file-b2") is PASSAGES[2]
+def test_a_mark_in_front_of_everything_leads_to_the_first_passage_of_its_file() -> None:
+    assert Attribution(PASSAGES).meant_at("text", 0, "file-b2")["chunk_id"] == "c3"
+    assert Attribution(PASSAGES).meant_at("text", 0, "file-z9") == {}
+
+
+DOCUMENT = "Llamas eat grass and hay. They drink little water.\nRockets burn kerosene.\nThe crew sleeps in shifts."
+PAGED = Passage(
+    ROCKETS,
+    DOCUMENT[26:],
+    {"chunk_id": "c9", "page": 1, "start": 26, "end": len(DOCUMENT), "next_pages": [[2, 51], [3, 74]]},
+)
+
+
+@pytest.mark.parametrize(
+    ("answer", "page", "rests_on"),
+    [
+        ("They drink very little water.", 1, "They drink little water"),
+        ("Kerosene is what rockets burn.", 2, "Rockets burn kerosene"),
+        ("The crew sleeps in shifts <|file-b2|>.", 3, "The crew sleeps in shifts"),
+    ],
+)
+def test_a_citation_leads_to_the_sentence_and_its_page(answer: str, page: int, rests_on: str) -> None:
+    _, (one,) = annotated(answer, [PAGED])
+    assert (one["page"], DOCUMENT[one["start"] : one["end"]]) == (page, rests_on)
+    assert "next_pages" not in one

@@ -1,4 +1,5 @@
-"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [--quick]` prints tables, tests nothing."""
+"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [retrieval] [--quick]`
+prints tables, tests nothing."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench import knowledge, load, response_soak, responses, servers, soak
+from tests.bench import knowledge, load, response_soak, responses, retrieval_quality, servers, soak
 from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
 
@@ -117,6 +118,7 @@ MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "soak": soaks,
     "size": response_soak.size,
     "search": knowledge.search,
+    "retrieval": retrieval_quality.retrieval,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,20 @@ LEASE_S = 60.0
 class Site:
     """Servers and workers over one database. `url` is that of a server which lives: the one that started last."""
 
-    def __init__(self, directory: Path, upstream: Upstream, storage: dict[str, Any] | None = None, **runs: Any) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        upstream: Upstream,
+        storage: dict[str, Any] | None = None,
+        sections: Mapping[str, Any] | None = None,
+        **runs: Any,
+    ) -> None:
+        """`sections` of the run config take the place of those that it would have."""
         self.servers: list[RunningServer] = []
         self.workers: list[Worker] = []
         self.directory = directory
         self._config = directory / "run.yaml"
-        self._config.write_text(yaml.safe_dump(_config(upstream, storage, runs)))
+        self._config.write_text(yaml.safe_dump(_config(upstream, storage, runs) | dict(sections or {})))
 
     @property
     def url(self) -> str:

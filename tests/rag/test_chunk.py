@@ -118,3 +118,14 @@ def test_memory_is_for_one_chunk(text: str) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 2_000_000
+
+
+def test_a_chunk_says_which_pages_begin_within_it() -> None:
+    text = "One two three. Four five six. Seven."
+    pages = (Page(1, 0, 14), Page(2, 15, 29), Page(3, 30, 36))
+    (whole,) = chunks_of(parsed(text, pages), ChunkSizes(100, 0))
+    assert (whole.page, whole.next_pages) == (1, ((2, 15), (3, 30)))
+    for chunk in chunks_of(parsed(text, pages), ChunkSizes(5, 2)):
+        begin = [page for page in pages if chunk.start < page.start < chunk.end]
+        assert chunk.next_pages == tuple((page.number, page.start) for page in begin)
+    assert all(chunk.next_pages == () for chunk in chunks_of(parsed(text), ChunkSizes(5, 2)))

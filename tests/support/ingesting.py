@@ -17,7 +17,7 @@ from llama_stack.rag.dispatcher import Dispatcher
 from llama_stack.rag.embed import Embedder
 from llama_stack.rag.ingest import IngestionKind, Tables
 from llama_stack.rag.job import KIND, Sealer
-from llama_stack.rag.ports import CompletionPort, EmbeddingPort, Parser
+from llama_stack.rag.ports import CompletionPort, EmbeddingPort, InsertMetrics, Parser
 from llama_stack.rag.retry import Patience
 from llama_stack.rag.strategy import chunking_of
 from llama_stack.rag.upkeep import IngestionUpkeep
@@ -147,6 +147,7 @@ async def ingesting(
     limits: RunLimits | None = None,
     at_once: int = 3,
     dispatches: bool = True,
+    metrics: InsertMetrics | None = None,
 ) -> AsyncIterator[Ingesting]:
     kept = index or KeptIndex(folder / ".index.db")
     indexes = OneIndex(provider or kept)
@@ -162,6 +163,7 @@ async def ingesting(
         indexes=indexes,
         sealer=sealer,
         patience=PATIENCE,
+        metrics=metrics,
     )
     engine = RunEngine(database, [kind], limits=limits, timings=TIMINGS, places={KIND: at_once})
     dispatcher = Dispatcher(engine, tables.files, sealer=sealer, alone=True)

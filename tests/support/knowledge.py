@@ -99,7 +99,7 @@ class Library:
         raise AssertionError("there is no database with vector stores")
 
 
-def sections(directory: Path, upstream: Upstream) -> dict[str, Any]:
+def sections(directory: Path, upstream: Upstream, vector_io: str = "inline::faiss") -> dict[str, Any]:
     """Of a run config: `whole_stack` takes them."""
     inference = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": upstream.base_url}}
     return {
@@ -113,7 +113,7 @@ def sections(directory: Path, upstream: Upstream) -> dict[str, Any]:
                 }
             ],
             "file_processors": [{"provider_id": "auto", "provider_type": "inline::auto", "config": {}}],
-            "vector_io": [{"provider_id": "faiss", "provider_type": "inline::faiss", "config": {}}],
+            "vector_io": [{"provider_id": vector_io.partition("::")[2], "provider_type": vector_io, "config": {}}],
         },
         "vector_stores": {"default_embedding_model": {"provider_id": "up", "model_id": "embedder"}},
     }
@@ -133,11 +133,13 @@ MODELS: list[dict[str, Any]] = [
 
 
 @asynccontextmanager
-async def library(directory: Path, **changed: Mapping[str, Any]) -> AsyncIterator[Library]:
-    """`changed` are sections of the run config in place of those of `sections`."""
+async def library(
+    directory: Path, *, vector_io: str = "inline::faiss", **changed: Mapping[str, Any]
+) -> AsyncIterator[Library]:
+    """`vector_io` is the type of the one index; `changed` are sections of the run config in place of those of `sections`."""
     async with Upstream() as upstream:
         upstream.always(embedding_words, on="/embeddings")
-        said = {**sections(directory, upstream), "registered_resources": {"models": MODELS}, **changed}
+        said = {**sections(directory, upstream, vector_io), "registered_resources": {"models": MODELS}, **changed}
         async with (
             whole_stack(directory, [], [], **said) as server,
             client(server) as http,

@@ -97,7 +97,10 @@ class Places(MemoryStores):
         self, vector_store_ids: Sequence[str], query: str, *, filters: Mapping[str, Any] | None, call: Call, **rest: Any
     ) -> list[FileHit]:
         hits = await super().search(vector_store_ids, query, filters=filters, call=call, **rest)
-        return [replace(hit, chunk_id=f"chunk-{at}", page=at + 1, start=0, end=9) for at, hit in enumerate(hits)]
+        return [
+            replace(hit, chunk_id=f"chunk-{at}", page=at + 1, start=100 * at, end=100 * at + len(hit.text))
+            for at, hit in enumerate(hits)
+        ]
 
 
 async def test_a_citation_leads_back_to_the_page_and_the_characters(respond: Respond) -> None:
@@ -106,5 +109,5 @@ async def test_a_citation_leads_back_to_the_page_and_the_characters(respond: Res
     search, message = ended.output
     (citation,) = message["content"][0]["annotations"]
     result = search["results"][0]
-    place = ("chunk_id", "page", "start", "end")
-    assert [citation[name] for name in place] == [result[name] for name in place] == ["chunk-0", 1, 0, 9]
+    assert [result[name] for name in ("chunk_id", "page", "start", "end")] == ["chunk-0", 1, 0, 25]
+    assert [citation[name] for name in ("chunk_id", "page", "start", "end")] == ["chunk-0", 1, 0, 24]

@@ -95,12 +95,10 @@ class Citations:
     def _attribute(self, text: str, attribution: Attribution) -> None:
         marked = [annotation for _, annotation in self._found if annotation["type"] == "file_citation"]
         for annotation in marked:
-            meant = attribution.passage_at(text, annotation["index"], annotation["file_id"])
-            annotation.update(meant.place if meant is not None else ())
+            annotation.update(attribution.meant_at(text, annotation["index"], annotation["file_id"]))
         if not marked:
             self._found += [
-                (index, {**_file_citation(passage.source, index), **passage.place})
-                for index, passage in attribution.cited(text)
+                (index, {**_file_citation(source, index), **place}) for index, source, place in attribution.cited(text)
             ]
 
     def _show(self, text: str) -> str:

@@ -47,13 +47,15 @@ class ChunkSizes:
 @dataclass(frozen=True, slots=True)
 class TextChunk:
     """`text` is `document[start:end]`, without white space at its ends; `page` the one on which it starts, if there are
-    pages. `tokens` is what `count_tokens(text)` says or a little more, and at most the size asked for."""
+    pages, and `next_pages` those that begin within it, each with where it begins in the document. `tokens` is what
+    `count_tokens(text)` says or a little more, and at most the size asked for."""
 
     text: str
     start: int
     end: int
     page: int | None
     tokens: int
+    next_pages: tuple[tuple[int, int], ...] = ()
 
 
 def chunks_of(parsed: ParsedFile, sizes: ChunkSizes) -> Iterator[TextChunk]:
@@ -64,7 +66,12 @@ def chunks_of(parsed: ParsedFile, sizes: ChunkSizes) -> Iterator[TextChunk]:
     pages = _Pages(parsed.pages)
     window = _Window(parsed.text, sizes)
     while (span := window.take()) is not None:
-        yield TextChunk(parsed.text[span.start : span.end], span.start, span.end, pages.at(span.start), span.weight)
+        text, page, further = (
+            parsed.text[span.start : span.end],
+            pages.at(span.start),
+            pages.within(span.start, span.end),
+        )
+        yield TextChunk(text, span.start, span.end, page, span.weight, further)
 
 
 class _Window:
@@ -175,6 +182,10 @@ class _Pages:
         """The page of a position; between two pages, the earlier one."""
         index = bisect_right(self._starts, position) - 1
         return self._pages[max(index, 0)].number if self._pages else None
+
+    def within(self, start: int, end: int) -> tuple[tuple[int, int], ...]:
+        first = max(bisect_right(self._starts, start), 1)
+        return tuple((page.number, page.start) for page in self._pages[first : bisect_left(self._starts, end)])
 
 
 def _total(tokens: Iterable[Token]) -> int:

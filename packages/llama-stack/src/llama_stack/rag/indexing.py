@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Final
 
 from llama_stack.rag.chunk import TextChunk
 from llama_stack.rag.embed import Embedded
+from llama_stack.rag.ports import InsertMetrics
 from llama_stack.rag.retry import Patience, retried
 from llama_stack.rag.words import indexed_words
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
@@ -57,6 +59,7 @@ class Indexing:
         store: StoreRecord,
         file: AttachedFile,
         patience: Patience,
+        metrics: InsertMetrics | None = None,
     ) -> None:
         self.attachment = Attachment(file.file, file.attachment)
         self._files = files
@@ -66,9 +69,11 @@ class Indexing:
         self._store = store
         self._file = file
         self._patience = patience
+        self._metrics = metrics
 
     async def write(self, pieces: Sequence[Piece], call: Call) -> None:
         """Index them, then commit them: from then on they are found. `Gone` if nobody wants them any more."""
+        started = time.perf_counter()
         words = await asyncio.to_thread(_words, pieces)
         attributes = self._file.attributes
         records = [self._record(piece) for piece in pieces]
@@ -94,6 +99,8 @@ class Indexing:
             raise Gone
         if not isinstance(self._provider, FollowsRows):  # the rows have the attributes of the file
             await self._catch_up(attributes, call)
+        if self._metrics is not None:
+            self._metrics.inserted(self._store.provider, len(pieces), time.perf_counter() - started)
 
     async def _catch_up(self, used: dict[str, str | float | bool], call: Call) -> None:
         """Attributes that were set meanwhile were told to the provider before these chunks, perhaps."""
@@ -130,7 +137,7 @@ class Indexing:
             page=piece.chunk.page,
             tokens=piece.chunk.tokens,
             attributes=self._file.attributes,
-            extra=None,
+            extra={"next_pages": piece.chunk.next_pages} if piece.chunk.next_pages else None,
             digest=piece.embedded.digest,
             embedding=piece.embedded.vector,
         )

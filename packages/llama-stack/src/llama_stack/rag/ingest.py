@@ -24,7 +24,7 @@ from llama_stack.rag.embed import Embedder, Space
 from llama_stack.rag.indexing import Gone, Indexing, Piece, embedded_text
 from llama_stack.rag.job import KIND, Job, Sealer, call_of, unseal
 from llama_stack.rag.pieces import Pieces
-from llama_stack.rag.ports import FileContents, Indexes, Parser
+from llama_stack.rag.ports import FileContents, Indexes, InsertMetrics, Parser
 from llama_stack.rag.retry import Patience, is_outage, retried
 from llama_stack.rag.strategy import sizes_of
 from llama_stack.runs.handle import Ending, RunHandle
@@ -82,6 +82,7 @@ class IngestionKind:
         indexes: Indexes,
         sealer: Sealer | None = None,
         patience: Patience | None = None,
+        metrics: InsertMetrics | None = None,
     ) -> None:
         self._tables = tables
         self._contents = contents
@@ -91,6 +92,7 @@ class IngestionKind:
         self._indexes = indexes
         self._sealer = sealer
         self._patience = patience or Patience()
+        self._metrics = metrics
 
     async def execute(self, run: RunHandle) -> Outcome:
         """A file that fails says so itself; so does its run, for whoever counts them."""
@@ -122,7 +124,9 @@ class IngestionKind:
         parsed = await self._parsed(file, call)
         document = _Document(parsed, Space(store.tenant, store.embedding_model, store.embedding_dimension), contexts)
         pieces = Pieces(parsed, sizes_of(file.chunking), skip=file.chunks_done)
-        indexing = Indexing(self._tables.files, self._tables.chunks, index, store, file, self._patience)
+        indexing = Indexing(
+            self._tables.files, self._tables.chunks, index, store, file, self._patience, self._metrics
+        )
         await self._carry_on(document, pieces, indexing, call)
         if pieces.count == 0:
             raise InvalidFile(f"No text was found in '{file.filename}'.")

@@ -47,6 +47,12 @@ class Parser(Protocol):
         ...
 
 
+class InsertMetrics(Protocol):
+    def inserted(self, provider: str, chunks: int, duration_s: float) -> None:
+        """A batch of chunks is in the index and the rows. Called from the event loop: count and return."""
+        ...
+
+
 class Indexes(Protocol):
     def index_of(self, provider_id: str) -> VectorIndex:
         """`NotFound` if there is no such vector_io provider."""

@@ -112,6 +112,7 @@ def knowledge(
         ),
         indexes=indexes,
         sealer=sealer,
+        metrics=metrics.vectors,
     )
     return Knowledge(tables, indexes, embeddings, access, search, kind)
 

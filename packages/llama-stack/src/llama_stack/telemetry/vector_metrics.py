@@ -16,12 +16,12 @@ class VectorMetrics:
         self._stores = Counter(f"{prefix}_stores_total", "Vector stores made.", ("provider",), registry=registry)
         self._inserts = Counter(
             f"{prefix}_inserts_total",
-            "Batches of chunks of clients that were indexed.",
+            "Batches of chunks that were indexed, of files and of clients.",
             ("provider",),
             registry=registry,
         )
         self._chunks = Counter(
-            f"{prefix}_chunks_processed_total", "Chunks of clients that were indexed.", ("provider",), registry=registry
+            f"{prefix}_chunks_processed_total", "Chunks that were indexed.", ("provider",), registry=registry
         )
         self._insert_seconds = Histogram(
             f"{prefix}_insert_duration_seconds",

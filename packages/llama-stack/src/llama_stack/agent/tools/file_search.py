@@ -1,7 +1,8 @@
 """The tool `file_search`: a search in vector stores, whose passages may be cited as `<|file_id|>`.
 
 The model is shown as many passages as it has room for. A result says more than the contract has: which chunk it is, on
-what page, and which characters of the file's text (`chunk_id`, `page`, `start`, `end`), where that is known.
+what page, and which characters of the file's text (`chunk_id`, `page`, `start`, `end`), where that is known, and which
+pages begin within it (`next_pages`: their numbers, with where they begin).
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ Attributes: TypeAlias = Mapping[str, str | float | bool]
 
 @dataclass(frozen=True, slots=True)
 class FileHit:
-    """A passage of a file. `score` is from 0 to 1; it is `[start:end]` of the file's text, and begins on `page`."""
+    """A passage of a file. `score` is from 0 to 1; it is `[start:end]` of the file's text, begins on `page`,
+    and holds the beginnings of `next_pages`: their numbers, with where they begin in the file's text."""
 
     file_id: str
     filename: str
@@ -51,6 +53,7 @@ class FileHit:
     page: int | None = None
     start: int | None = None
     end: int | None = None
+    next_pages: Sequence[tuple[int, int]] = ()
 
 
 class VectorStores(Protocol):
@@ -207,7 +210,7 @@ def _told(passages: Sequence[tuple[FileHit, str]]) -> str:
 
 def _result(hit: FileHit) -> Item:
     """What is not known of a chunk's place is left out."""
-    return {name: value for name, value in asdict(hit).items() if value is not None}
+    return {name: value for name, value in asdict(hit).items() if value is not None and value != ()}
 
 
 def _definition() -> dict[str, Any]:

@@ -6,11 +6,12 @@ import struct
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from llama_stack.config.vector_stores import VectorStoreLimits
+from llama_stack.rag.ports import InsertMetrics
 from llama_stack.rag.search import Found
 from llama_stack.rag.tokens import count_tokens
 from llama_stack.rag.words import indexed_words
@@ -37,10 +38,6 @@ from llama_stack_api.vector_io import (
 SLICE: Final = 64
 """Chunks that are indexed and stored at once."""
 NAMESPACE: Final = uuid.UUID("5f0d7c1e-3f0a-4c7b-9a54-0c8f6f2d9b11")
-
-
-class InsertMetrics(Protocol):
-    def inserted(self, provider: str, chunks: int, duration_s: float) -> None: ...
 
 
 class RawChunks:

@@ -222,6 +222,7 @@ def _hit(found: Found) -> FileHit:
         page=chunk.page,
         start=chunk.start,
         end=chunk.end,
+        next_pages=(chunk.extra or {}).get("next_pages") or (),
     )
 
 
