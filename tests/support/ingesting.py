@@ -16,13 +16,14 @@ from llama_stack.rag.contextual import ContextWriter
 from llama_stack.rag.dispatcher import Dispatcher
 from llama_stack.rag.embed import Embedder
 from llama_stack.rag.ingest import IngestionKind, Tables
-from llama_stack.rag.job import KIND, Sealer
+from llama_stack.rag.job import KIND
 from llama_stack.rag.ports import CompletionPort, EmbeddingPort, InsertMetrics, Parser
 from llama_stack.rag.retry import Patience
 from llama_stack.rag.strategy import chunking_of
 from llama_stack.rag.upkeep import IngestionUpkeep
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.limits import RunLimits, RunTimings
+from llama_stack.runs.secrets import Sealer
 from llama_stack.storage.sql.database import Database
 from llama_stack.storage.sql.knowledge.batches import FileBatchTable
 from llama_stack.storage.sql.knowledge.changes import StoreChanges

@@ -11,10 +11,11 @@ import pytest
 
 from llama_stack.agent.entries import Entry, Item, ModelCall
 from llama_stack.agent.ids import new_id
-from llama_stack.agent.seals import Seals, open_secrets, seal_secrets
+from llama_stack.agent.seals import Seals
 from llama_stack.agent.tools.base import ToolContext
 from llama_stack.agent.tools.errors import DefinitionChanged
-from llama_stack.agent.turn import Secrets, ServerSecrets, Turn, server_key
+from llama_stack.agent.turn import ServerSecrets, Turn, TurnSecrets, server_key
+from llama_stack.runs.secrets import open_secrets, seal_secrets
 from llama_stack_api.errors import LlamaStackError, ProviderUnreachable
 from llama_stack_api.principal import Call, Principal
 from tests.agent.loop.conftest import Ended, Respond
@@ -301,12 +302,12 @@ async def test_reasoning_is_summarised(respond: Respond) -> None:
 
 
 async def test_secrets_are_opened_for_the_run_alone(respond: Respond) -> None:
-    secrets = Secrets(servers={server_key({"server_label": "a"}): ServerSecrets(authorization="token")})
+    secrets = TurnSecrets(servers={server_key({"server_label": "a"}): ServerSecrets(authorization="token")})
     asked = turn("Hi", tools=[{"type": "mcp", "server_label": "a"}])
     sealed = seal_secrets(OpenSeal(), secrets, "resp_1")
-    assert open_secrets(OpenSeal(), sealed, "resp_1") == secrets
+    assert open_secrets(OpenSeal(), sealed, "resp_1", TurnSecrets) == secrets
     with pytest.raises(LlamaStackError):
-        open_secrets(OpenSeal(), sealed, "resp_2")
+        open_secrets(OpenSeal(), sealed, "resp_2", TurnSecrets)
     ended = await respond(asked, [], sealer=OpenSeal(b"other"), secrets=sealed)
     assert ended.response["status"] == "failed"
     assert ended.response["error"]["code"] == "credentials_lost"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from llama_stack.agent.turn import Secrets, ServerSecrets, server_key
+from llama_stack.agent.turn import ServerSecrets, TurnSecrets, server_key
 from llama_stack.config.responses import AgentLimits
 from llama_stack.services.responses.checks import check
 from llama_stack.services.responses.drafts import digest_of
@@ -84,7 +84,7 @@ def test_secrets_are_taken_out() -> None:
         provider_data={"openai_api_key": SecretStr("sk")}, forward_headers={"x-user": "ann", "user-agent": "curl"}
     )
     secrets = secrets_of(call, tools, items, {"x-user", "x-absent"})
-    assert secrets == Secrets(
+    assert secrets == TurnSecrets(
         provider_data={"openai_api_key": "sk"},
         forward_headers={"x-user": "ann"},
         servers={

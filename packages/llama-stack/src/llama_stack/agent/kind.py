@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from pydantic import SecretStr
 
 from llama_stack.agent import closing
 from llama_stack.agent.emitter import Emitter
@@ -18,18 +17,19 @@ from llama_stack.agent.fold import Fold
 from llama_stack.agent.generation import Generator
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.loop import Loop
-from llama_stack.agent.ports import AgentMetrics, Attachments, History, Model, Sealer, Shields
+from llama_stack.agent.ports import AgentMetrics, Attachments, History, Model, Shields
 from llama_stack.agent.record import Record
 from llama_stack.agent.response import ResponseJson
-from llama_stack.agent.seals import Seals, open_secrets
+from llama_stack.agent.seals import Seals
 from llama_stack.agent.state import Settings, State
 from llama_stack.agent.toolbox import Toolbox
 from llama_stack.agent.tools.base import Bound, ToolContext, ToolKind
 from llama_stack.agent.tools.deferral import brought
-from llama_stack.agent.turn import KIND, TURN, Secrets, Turn
+from llama_stack.agent.turn import KIND, TURN, Turn, TurnSecrets
 from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunStatus
+from llama_stack.runs.secrets import Sealer, call_of, open_secrets
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.principal import Call, Principal
 
@@ -86,7 +86,7 @@ class ResponseKind:
 
     async def execute(self, run: RunHandle) -> Outcome:
         response = await self._begun(run)
-        secrets = open_secrets(self._sealer, run.secrets, run.run.id)
+        secrets = open_secrets(self._sealer, run.secrets, run.run.id, TurnSecrets)
         before = await self._before(response)
         state = State(
             Settings.of(
@@ -164,14 +164,14 @@ class ResponseKind:
             found.append(bound)
         return found
 
-    def _loop(self, response: _Response, state: State, secrets: Secrets) -> Loop:
+    def _loop(self, response: _Response, state: State, secrets: TurnSecrets) -> Loop:
         run, turn, emitter = response.run, response.turn, response.emitter
-        call = Call(
-            principal=response.principal,
+        call = call_of(
+            response.principal,
+            secrets,
+            attributes=turn.attributes,
             request_id=turn.request_id,
             deadline=run.deadline,
-            provider_data={name: SecretStr(value) for name, value in secrets.provider_data.items()},
-            forward_headers=secrets.forward_headers,
         )
         guardrails = self._guardrails(turn.request, call)
         context = ToolContext(

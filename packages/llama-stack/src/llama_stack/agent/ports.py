@@ -48,16 +48,6 @@ class Shields(Protocol):
         ...
 
 
-class Sealer(Protocol):
-    """Authenticated encryption under the server's key. `bound_to` must be the same when it is opened."""
-
-    def seal(self, secret: bytes, bound_to: bytes) -> bytes: ...
-
-    def open(self, sealed: bytes, bound_to: bytes) -> bytes:
-        """`CredentialsLost` if it was sealed under another key, or was changed."""
-        ...
-
-
 class Attachments(Protocol):
     async def inline(self, entries: Sequence[Entry], call: Call) -> list[Entry]:
         """The entries with images and files that are named by URL or file id put in their place as `data:` URLs (text

@@ -1,4 +1,4 @@
-"""What the server hands out encrypted and takes back (reasoning, compactions), and the secrets of a stored run."""
+"""What the server hands out encrypted and takes back: reasoning, compactions."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import binascii
 
 import msgspec
 
-from llama_stack.agent.ports import Sealer
-from llama_stack.agent.turn import Secrets
+from llama_stack.runs.secrets import Sealer
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Principal
 
@@ -45,21 +44,3 @@ class Seals:
 
     def _bound_to(self, kind: str) -> bytes:
         return msgspec.json.encode([kind, *self._owner])  # not joined: names may hold whatever joins them
-
-
-def seal_secrets(sealer: Sealer, secrets: Secrets, run_id: str) -> bytes:
-    return sealer.seal(msgspec.json.encode(secrets), _run(run_id))
-
-
-def open_secrets(sealer: Sealer | None, sealed: bytes, run_id: str) -> Secrets:
-    """`LlamaStackError` with the code `credentials_lost` if the key that they were sealed under is not there."""
-    if not sealed:
-        return Secrets()
-    if sealer is None:
-        raise LlamaStackError("the credentials of this response are sealed under a key that this server does not have",
-                              code="credentials_lost")  # fmt: skip
-    return msgspec.json.decode(sealer.open(sealed, _run(run_id)), type=Secrets)
-
-
-def _run(run_id: str) -> bytes:
-    return f"secrets:{run_id}".encode()

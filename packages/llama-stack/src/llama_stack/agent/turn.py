@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from llama_stack.agent.entries import Entry, ModelCall
+from llama_stack.runs.secrets import Secrets
 
 KIND: Final = "response"
 """The kind of the runs that are responses; a run's id is that of its response (`resp_…`)."""
@@ -55,11 +56,9 @@ class ServerSecrets(msgspec.Struct, omit_defaults=True):
     headers: dict[str, str] = {}
 
 
-class Secrets(msgspec.Struct, omit_defaults=True):
+class TurnSecrets(Secrets, omit_defaults=True):
     """The secrets of a run, sealed and bound to it: as JSON, beside its payload."""
 
-    provider_data: dict[str, str] = {}
-    forward_headers: dict[str, str] = {}
     servers: dict[str, ServerSecrets] = {}
 
 

@@ -17,10 +17,11 @@ from typing import Final
 
 import msgspec
 
-from llama_stack.rag.job import KIND, Job, Sealer, Secrets, seal, secrets_of
+from llama_stack.rag.job import KIND, Job
 from llama_stack.rag.retry import is_outage
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.model import NewRun
+from llama_stack.runs.secrets import Sealer, Secrets, attributes_of, carried, seal_secrets
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
 from llama_stack.storage.sql.knowledge.records import AttachedFile, Attachment, StoreRecord
 from llama_stack_api.errors import LlamaStackError, NotFound, Overloaded
@@ -104,12 +105,11 @@ class Dispatcher:
 
     async def begin(self, call: Call, store: StoreRecord, files: Sequence[AttachedFile]) -> None:
         """Each of them has a run soon, with what the request carries for providers."""
-        carried = secrets_of(call, self._forwarded)
-        attributes = {name: list(values) for name, values in call.principal.attributes.items()}
+        secrets, attributes = Secrets(**carried(call, self._forwarded)), attributes_of(call.principal)
         owner = Principal(id=store.owner, tenant=store.tenant)
         for file in files:
             job = Job(store.id, file.file, file.attachment, attributes, call.request_id)
-            self._await_run(file, _Waiting(owner, job, carried))
+            self._await_run(file, _Waiting(owner, job, secrets))
 
     def _await_run(self, file: AttachedFile, waiting: _Waiting) -> None:
         if file.run is None and file.attachment not in self._known:
@@ -165,7 +165,7 @@ class Dispatcher:
             background=True,
             idempotency_key=waiting.job.attachment,
             id=run_id,
-            secrets=seal(self._sealer, waiting.secrets, run_id),
+            secrets=seal_secrets(self._sealer, waiting.secrets, run_id),
         )
         created = await self._engine.start(waiting.principal, new)
         self._started.append((waiting.principal, created.run.id))

@@ -22,13 +22,14 @@ from llama_stack.rag.chunk import TextChunk
 from llama_stack.rag.contextual import ContextSettings, ContextWriter
 from llama_stack.rag.embed import Embedder, Space
 from llama_stack.rag.indexing import Gone, Indexing, Piece, embedded_text
-from llama_stack.rag.job import KIND, Job, Sealer, call_of, unseal
+from llama_stack.rag.job import KIND, Job
 from llama_stack.rag.pieces import Pieces
 from llama_stack.rag.ports import FileContents, Indexes, InsertMetrics, Parser
 from llama_stack.rag.retry import Patience, is_outage, retried
 from llama_stack.rag.strategy import sizes_of
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunError, RunStatus
+from llama_stack.runs.secrets import Sealer, Secrets, call_of, open_secrets
 from llama_stack.storage.sql.knowledge.changes import StoreChanges
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
@@ -98,7 +99,7 @@ class IngestionKind:
         """A file that fails says so itself; so does its run, for whoever counts them."""
         job = msgspec.json.decode(run.payload, type=Job)
         try:
-            call = call_of(job, run.principal, unseal(self._sealer, run.secrets, run.run.id), run.deadline)
+            call = self._call(run, job)
             await retried(lambda: self._ingest(job, call), self._patience, run.deadline, is_outage)
         except Gone:
             await self._settle(job)
@@ -114,6 +115,12 @@ class IngestionKind:
         message = error.message if error is not None else "The ingestion was cancelled."
         await self._fail(msgspec.json.decode(ending.payload, type=Job), RunError("server_error", message))
         return Closing()
+
+    def _call(self, run: RunHandle, job: Job) -> Call:
+        secrets = open_secrets(self._sealer, run.secrets, run.run.id, Secrets)
+        return call_of(
+            run.principal, secrets, attributes=job.attributes, request_id=job.request_id, deadline=run.deadline
+        )
 
     async def _ingest(self, job: Job, call: Call) -> None:
         store, file = await self._wanted(job, call.principal)

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 from pydantic import SecretStr
 
-from llama_stack.agent.ports import Sealer
+from llama_stack.runs.secrets import Sealer
 from llama_stack.agent.tools.mcp_access import session_scope, with_secrets
 from llama_stack.agent.tools.mcp_policy import authorization_in, check_headers, check_url
 from llama_stack.agent.turn import ServerSecrets

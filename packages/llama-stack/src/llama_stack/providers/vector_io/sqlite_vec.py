@@ -39,6 +39,7 @@ class SqliteVecConfig(BaseModel):
 @provider(
     api=Api.vector_io,
     type="inline::sqlite-vec",
+    former_types=("inline::sqlite_vec",),
     description="Vector and keyword search in a SQLite file (sqlite-vec, FTS5): little memory, every search exact; the "
     "time of a search grows with the index.",
     config=SqliteVecConfig,

@@ -15,7 +15,8 @@ from llama_stack.agent.chat.request import chat_request
 from llama_stack.agent.compaction import compact
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.ids import RESPONSE, random_id
-from llama_stack.agent.ports import Model, Sealer
+from llama_stack.agent.ports import Model
+from llama_stack.runs.secrets import Sealer
 from llama_stack.agent.response import usage_json
 from llama_stack.agent.seals import Seals
 from llama_stack.agent.tools.base import BoundTool

@@ -17,12 +17,11 @@ import msgspec
 
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.ids import RESPONSE, random_id
-from llama_stack.agent.ports import Sealer
 from llama_stack.agent.response import ResponseJson, response_json
-from llama_stack.agent.seals import seal_secrets
-from llama_stack.agent.turn import KIND, Secrets, Turn
+from llama_stack.agent.turn import KIND, Turn
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.model import Created, Event, NewRun, Outcome, Run, RunStatus
+from llama_stack.runs.secrets import Sealer, seal_secrets
 from llama_stack.services.responses.drafts import Drafts, digest_of
 from llama_stack.services.responses.events import KEEP_ALIVE_S, blocks_of
 from llama_stack.services.responses.failures import failure_of
@@ -122,7 +121,6 @@ class ResponseCreation:
         run_id = random_id(RESPONSE)
         draft = await self._drafts.draft(request, call, before=before, response_id=run_id)
         turn = draft.turn
-        sealed = seal_secrets(self._sealer, draft.secrets, run_id) if draft.secrets != Secrets() else b""
         if key is not None:
             turn.digest = digest_of(request)
         run = NewRun(
@@ -133,7 +131,7 @@ class ResponseCreation:
             parent=turn.previous,
             id=run_id,
             label=turn.request["model"],
-            secrets=sealed,
+            secrets=seal_secrets(self._sealer, draft.secrets, run_id),
         )
         return _New(turn, run)
 

@@ -13,7 +13,7 @@ import msgspec
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.tools.base import ToolKind
 from llama_stack.agent.tools.mcp_policy import check_labels
-from llama_stack.agent.turn import KIND, Secrets, Turn
+from llama_stack.agent.turn import KIND, Turn, TurnSecrets
 from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.model import Run
 from llama_stack.runs.reader import RunReader
@@ -56,7 +56,7 @@ class Draft:
     """A turn without its secrets, which are to be sealed for its run."""
 
     turn: Turn
-    secrets: Secrets
+    secrets: TurnSecrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Drafts:
             request=body,
             input=[],
             created_at=int(self.clock()),
-            attributes={name: list(values) for name, values in call.principal.attributes.items()},
+            attributes=attributes_of(call.principal),
             request_id=call.request_id,
             tools_told=not await takes_tools(model, call),
             context_length=context_length(model),
