@@ -267,9 +267,9 @@ async def test_ingestion_gets_files_on_the_local_disk(site: Site) -> None:
         await files.open_local(Principal(id="alice", tenant="umbrella"), file.id)
 
 
-async def test_copies_of_crashed_processes_go_the_next_day(tmp_path: Path) -> None:
-    (tmp_path / "old.tmp").write_bytes(b"x")
-    (tmp_path / "new.tmp").write_bytes(b"x")
-    os.utime(tmp_path / "old.tmp", (1, 1))
-    await Spool(tmp_path).tidy()
-    assert [path.name for path in tmp_path.iterdir()] == ["new.tmp"]
+async def test_copies_of_crashed_processes_go_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    (tmp_path / "crashed.tmp").write_bytes(b"x")
+    async with Spool(tmp_path).copy(stream(b"abc")) as path:
+        await Spool(tmp_path).tidy()
+        assert [each.name for each in tmp_path.iterdir()] == [path.name]
+        assert path.read_bytes() == b"abc"

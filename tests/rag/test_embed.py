@@ -9,8 +9,9 @@ from collections.abc import Collection
 
 import pytest
 
-from llama_stack.rag.embed import BATCH_CHARACTERS_MAX, BATCH_TEXTS_MAX, Embedder, Space, mean
+from llama_stack.rag.embed import BATCH_CHARACTERS_MAX, BATCH_TEXTS_MAX, Embedder, Space
 from llama_stack.rag.retry import Patience
+from llama_stack.rag.vectors import mean
 from llama_stack_api.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -71,8 +72,8 @@ def test_a_digest_is_of_all_that_decides_the_vector() -> None:
     assert len({space.digest(text) for space in spaces for text in ("one", "two", "")}) == 12
 
 
-async def test_what_is_being_embedded_is_waited_for() -> None:
-    port = HashingEmbedder()
+def held(port: HashingEmbedder) -> tuple[asyncio.Event, asyncio.Event]:
+    """It says that it was asked, and answers when it may."""
     begun, go_on = asyncio.Event(), asyncio.Event()
 
     async def before() -> None:
@@ -80,6 +81,12 @@ async def test_what_is_being_embedded_is_waited_for() -> None:
         await go_on.wait()
 
     port.before = before
+    return begun, go_on
+
+
+async def test_what_is_being_embedded_is_waited_for() -> None:
+    port = HashingEmbedder()
+    begun, go_on = held(port)
     shared = embedder(port)
     first = asyncio.create_task(shared.embed(SPACE, ["one", "two"], CALL))
     await begun.wait()
@@ -92,13 +99,7 @@ async def test_what_is_being_embedded_is_waited_for() -> None:
 
 async def test_what_failed_elsewhere_is_embedded_here() -> None:
     port = HashingEmbedder()
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def before() -> None:
-        begun.set()
-        await go_on.wait()
-
-    port.before = before
+    begun, go_on = held(port)
     port.failures.append(InvalidRequest("no"))
     shared = embedder(port)
     first = asyncio.create_task(shared.embed(SPACE, ["one"], CALL))

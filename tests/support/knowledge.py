@@ -136,7 +136,8 @@ MODELS: list[dict[str, Any]] = [
 async def library(
     directory: Path, *, vector_io: str = "inline::faiss", **changed: Mapping[str, Any]
 ) -> AsyncIterator[Library]:
-    """`vector_io` is the type of the one index; `changed` are sections of the run config in place of those of `sections`."""
+    """`vector_io` is the type of the index; `changed` are sections of the run config in place of those of
+    `sections`."""
     async with Upstream() as upstream:
         upstream.always(embedding_words, on="/embeddings")
         said = {**sections(directory, upstream, vector_io), "registered_resources": {"models": MODELS}, **changed}

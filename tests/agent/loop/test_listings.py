@@ -12,7 +12,7 @@ import pytest
 
 from llama_stack.agent.entries import Entry, Event, Item
 from llama_stack.agent.tools.base import Bound, BoundTool, ToolContext
-from llama_stack.agent.turn import Secrets, ServerSecrets, server_key
+from llama_stack.agent.turn import ServerSecrets, TurnSecrets, server_key
 from llama_stack.config.responses import AgentLimits
 from tests.agent.loop.conftest import Respond, respond
 from tests.support.agent import turn
@@ -114,7 +114,7 @@ async def test_a_listing_that_goes_wrong_is_an_item(
 async def test_a_label_is_one_servers_and_its_token_goes_nowhere_else(respond: Respond) -> None:
     bank, evil = mcp("bank", "http://bank.example"), mcp("bank", "http://evil.example")
     bringing: dict[str, Any] = {"id": "at_1", "type": "additional_tools", "role": "developer", "tools": [evil]}
-    secrets = Secrets(servers={server_key(bank): ServerSecrets("token of the bank")})
+    secrets = TurnSecrets(servers={server_key(bank): ServerSecrets("token of the bank")})
     sealed = OpenSeal().seal(msgspec.json.encode(secrets), b"secrets:resp_1")
     servers = Server(empty)
     ended = await respond(

@@ -29,7 +29,7 @@ from llama_stack.agent.turn import KIND, TURN, Turn, TurnSecrets
 from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunStatus
-from llama_stack.runs.secrets import Sealer, call_of, open_secrets
+from llama_stack.runs.secrets import Sealer, call_of, open_secrets, with_attributes
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.principal import Call, Principal
 
@@ -133,8 +133,7 @@ class ResponseKind:
             _begin(run, rendered)
         known = Record.of(run.steps.replayed).known
         emitter.end_interrupted(known)
-        attributes = {name: tuple(values) for name, values in turn.attributes.items()}
-        principal = Principal(id=run.run.owner, tenant=run.run.tenant, attributes=attributes)
+        principal = with_attributes(run.principal, turn.attributes)
         return _Response(run, turn, rendered, emitter, principal, list(map(Entry, fold.finished(known))))
 
     async def _remember(self, response: _Response, entries: Sequence[Entry]) -> None:
@@ -166,13 +165,7 @@ class ResponseKind:
 
     def _loop(self, response: _Response, state: State, secrets: TurnSecrets) -> Loop:
         run, turn, emitter = response.run, response.turn, response.emitter
-        call = call_of(
-            response.principal,
-            secrets,
-            attributes=turn.attributes,
-            request_id=turn.request_id,
-            deadline=run.deadline,
-        )
+        call = call_of(response.principal, secrets, request_id=turn.request_id, deadline=run.deadline)
         guardrails = self._guardrails(turn.request, call)
         context = ToolContext(
             call=call,

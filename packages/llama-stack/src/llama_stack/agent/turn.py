@@ -59,7 +59,7 @@ class ServerSecrets(msgspec.Struct, omit_defaults=True):
 class TurnSecrets(Secrets, omit_defaults=True):
     """The secrets of a run, sealed and bound to it: as JSON, beside its payload."""
 
-    servers: dict[str, ServerSecrets] = {}
+    servers: dict[str, ServerSecrets] = msgspec.field(default_factory=dict)
 
 
 class Usage(msgspec.Struct):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import math
-import struct
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +15,7 @@ from llama_stack.rag.chunk import ChunkSizes, chunks_of
 from llama_stack.rag.ports import EmbeddingPort
 from llama_stack.rag.retry import Patience, retried
 from llama_stack.rag.tokens import count_tokens
+from llama_stack.rag.vectors import mean
 from llama_stack_api.errors import ContextLengthExceeded
 from llama_stack_api.ports.file_processors import ParsedFile
 from llama_stack_api.principal import Call
@@ -134,13 +133,6 @@ class Embedder:
         )
 
 
-def mean(vectors: Sequence[bytes], weights: Sequence[float]) -> bytes:
-    """The direction between directions: each vector counts by its weight, not by its length. Of length 1."""
-    rows = [_unit(_floats(vector)) for vector in vectors]
-    summed = [_dot(column, weights) for column in zip(*rows, strict=True)]
-    return _bytes(_unit(summed))
-
-
 def _batches(texts: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
     """Of texts with their digests."""
     batch: list[tuple[str, str]] = []
@@ -157,20 +149,3 @@ def _batches(texts: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]
 
 def _all_fit(texts: Sequence[str], limit: int) -> bool:
     return all(count_tokens(text) <= limit for text in texts)
-
-
-def _dot(column: Sequence[float], weights: Sequence[float]) -> float:
-    return math.fsum(value * weight for value, weight in zip(column, weights, strict=True))
-
-
-def _unit(vector: Sequence[float]) -> Sequence[float]:
-    length = math.hypot(*vector)
-    return [value / length for value in vector] if length else vector
-
-
-def _floats(vector: bytes) -> Sequence[float]:
-    return struct.unpack(f"<{len(vector) // 4}f", vector)
-
-
-def _bytes(vector: Sequence[float]) -> bytes:
-    return struct.pack(f"<{len(vector)}f", *vector)

@@ -29,7 +29,7 @@ from llama_stack.rag.retry import Patience, is_outage, retried
 from llama_stack.rag.strategy import sizes_of
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunError, RunStatus
-from llama_stack.runs.secrets import Sealer, Secrets, call_of, open_secrets
+from llama_stack.runs.secrets import Sealer, Secrets, call_of, open_secrets, with_attributes
 from llama_stack.storage.sql.knowledge.changes import StoreChanges
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
@@ -118,9 +118,8 @@ class IngestionKind:
 
     def _call(self, run: RunHandle, job: Job) -> Call:
         secrets = open_secrets(self._sealer, run.secrets, run.run.id, Secrets)
-        return call_of(
-            run.principal, secrets, attributes=job.attributes, request_id=job.request_id, deadline=run.deadline
-        )
+        principal = with_attributes(run.principal, job.attributes)
+        return call_of(principal, secrets, request_id=job.request_id, deadline=run.deadline)
 
     async def _ingest(self, job: Job, call: Call) -> None:
         store, file = await self._wanted(job, call.principal)
@@ -131,9 +130,7 @@ class IngestionKind:
         parsed = await self._parsed(file, call)
         document = _Document(parsed, Space(store.tenant, store.embedding_model, store.embedding_dimension), contexts)
         pieces = Pieces(parsed, sizes_of(file.chunking), skip=file.chunks_done)
-        indexing = Indexing(
-            self._tables.files, self._tables.chunks, index, store, file, self._patience, self._metrics
-        )
+        indexing = Indexing(self._tables.files, self._tables.chunks, index, store, file, self._patience, self._metrics)
         await self._carry_on(document, pieces, indexing, call)
         if pieces.count == 0:
             raise InvalidFile(f"No text was found in '{file.filename}'.")

@@ -45,8 +45,8 @@ class IngestionUpkeep:
         self._indexes = indexes
         self._clock = clock
         self._sweepers = (
-            Sweeper("pending changes of vector stores", self.tell_pending, rows_max=100),
-            Sweeper("files without a living run", self.fail_abandoned, rows_max=100),
+            Sweeper("pending changes of vector stores", self.tell_pending, rows_max=100, soon=True),
+            Sweeper("files without a living run", self.fail_abandoned, rows_max=100, soon=True),
         )
         self._after: tuple[str, str] | None = None
 

@@ -1,8 +1,9 @@
-"""What a request carried for providers and may not be stored in the clear: sealed, bound to its run, gone with its end."""
+"""What a request carried for providers and is stored only sealed: bound to its run, and gone with its end."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -65,21 +66,15 @@ def attributes_of(principal: Principal) -> dict[str, list[str]]:
     return {name: list(values) for name, values in principal.attributes.items()}
 
 
-def call_of(
-    principal: Principal,
-    secrets: Secrets,
-    *,
-    attributes: Mapping[str, Sequence[str]],
-    request_id: str,
-    deadline: float | None,
-) -> Call:
-    """The call that a run makes for its request: of its owner, with the attributes and secrets that the request had."""
+def with_attributes(owner: Principal, attributes: Mapping[str, Sequence[str]]) -> Principal:
+    """Whoever asked, as far as a payload knows."""
+    return replace(owner, attributes={name: tuple(values) for name, values in attributes.items()})
+
+
+def call_of(principal: Principal, secrets: Secrets, *, request_id: str, deadline: float | None) -> Call:
+    """The call that a run makes for its request."""
     return Call(
-        principal=Principal(
-            id=principal.id,
-            tenant=principal.tenant,
-            attributes={name: tuple(values) for name, values in attributes.items()},
-        ),
+        principal=principal,
         request_id=request_id,
         deadline=deadline,
         provider_data={name: SecretStr(value) for name, value in secrets.provider_data.items()},

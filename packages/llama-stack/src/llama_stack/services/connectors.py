@@ -16,7 +16,6 @@ from typing import Final
 import msgspec
 from pydantic import SecretStr
 
-from llama_stack.runs.secrets import Sealer
 from llama_stack.agent.tools.mcp_access import session_scope, with_secrets
 from llama_stack.agent.tools.mcp_policy import authorization_in, check_headers, check_url
 from llama_stack.agent.turn import ServerSecrets
@@ -24,6 +23,7 @@ from llama_stack.config.redact import redact
 from llama_stack.config.resources import ConnectorEntry
 from llama_stack.mcp.client import McpClients
 from llama_stack.mcp.model import McpServer, McpServerInfo, McpTool, StdioCommand
+from llama_stack.runs.secrets import Sealer
 from llama_stack.services.connector_health import HealthMemory, Observed
 from llama_stack.storage.sql.connectors import ConnectorStore, StoredConnector
 from llama_stack_api.common.errors import ConnectorNotFoundError, ConnectorToolNotFoundError

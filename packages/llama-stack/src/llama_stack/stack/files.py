@@ -50,7 +50,7 @@ async def open_files(
     await spool.tidy()
     request_s = max(server.limits.body_timeout_s, server.limits.request_timeout_s)
     sweep = FileSweep(files, uploads, blobs, contents, request_s=request_s)
-    sweeper = Sweeper("files", sweep, interval_s=limits.sweep_interval_s)
+    sweeper = Sweeper("files", sweep, interval_s=limits.sweep_interval_s, soon=True)
     sweeper.start()
     exits.push_async_callback(sweeper.stop)
     return FileParts(

@@ -9,10 +9,12 @@ from contextlib import suppress
 
 SWEEP_INTERVAL_S = 60.0
 SWEEP_ROWS_MAX = 500
+SOON_S = 1.0
 
 
 class Sweeper:
-    """Calls `sweep(rows_max)` every `interval_s` seconds, and again at once while it reports a full batch."""
+    """Calls `sweep(rows_max)` every `interval_s` seconds, and again at once while it reports a full batch. `soon`: the
+    first time right after the start, for what a crash has left half done."""
 
     def __init__(
         self,
@@ -21,11 +23,13 @@ class Sweeper:
         *,
         interval_s: float = SWEEP_INTERVAL_S,
         rows_max: int = SWEEP_ROWS_MAX,
+        soon: bool = False,
     ) -> None:
         self._name = name
         self._sweep = sweep
         self._interval_s = interval_s
         self._rows_max = rows_max
+        self._first_s = min(SOON_S, interval_s) if soon else interval_s
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -49,9 +53,10 @@ class Sweeper:
             await asyncio.sleep(0)
 
     async def _run(self) -> None:
+        await asyncio.sleep(self._first_s)
         while True:
-            await asyncio.sleep(self._interval_s)
             try:
                 await self.sweep_all()
             except Exception as error:  # noqa: BLE001 — the task's boundary; the next round tries again
                 logging.getLogger(__name__).warning("sweep of %s failed: %s", self._name, error)
+            await asyncio.sleep(self._interval_s)

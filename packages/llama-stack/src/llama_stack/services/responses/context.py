@@ -16,12 +16,12 @@ from llama_stack.agent.compaction import compact
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.ids import RESPONSE, random_id
 from llama_stack.agent.ports import Model
-from llama_stack.runs.secrets import Sealer
 from llama_stack.agent.response import usage_json
 from llama_stack.agent.seals import Seals
 from llama_stack.agent.tools.base import BoundTool
 from llama_stack.agent.turn import Turn, Usage
 from llama_stack.config.responses import AgentLimits
+from llama_stack.runs.secrets import Sealer
 from llama_stack.services.responses.drafts import Drafts
 from llama_stack.services.responses.token_estimate import estimate_tokens
 from llama_stack_api.openai.chat import ChatCompletionRequest

@@ -17,6 +17,7 @@ from llama_stack.agent.turn import KIND, Turn, TurnSecrets
 from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.model import Run
 from llama_stack.runs.reader import RunReader
+from llama_stack.runs.secrets import attributes_of
 from llama_stack.services.items import REFERENCE, items_of
 from llama_stack.services.responses.abilities import ServedModel, context_length, takes_tools
 from llama_stack.services.responses.checks import check

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Sequence
 from typing import Any, Final
 
+from llama_stack.rag.vectors import unpacked
 from llama_stack.services.vector_stores.access import StoreAccess
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
@@ -71,10 +71,6 @@ def joined(chunks: Sequence[ChunkRecord], until: int = 0) -> str:
     return "".join(parts)
 
 
-def floats(vector: bytes) -> list[float]:
-    return list(struct.unpack(f"<{len(vector) // 4}f", vector))
-
-
 def chunk_metadata(chunk: ChunkRecord, source: str | None) -> ChunkMetadata:
     known: dict[str, Any] = {} if chunk.page is None else {"page": chunk.page}
     if source is not None:
@@ -91,7 +87,7 @@ def chunk_metadata(chunk: ChunkRecord, source: str | None) -> ChunkMetadata:
 def _part(chunk: ChunkRecord, file: AttachedFile, embeddings: bool, metadata: bool) -> VectorStoreContent:
     more: dict[str, Any] = {}
     if embeddings:
-        more["embedding"] = floats(chunk.embedding or b"")
+        more["embedding"] = unpacked(chunk.embedding or b"")
     if metadata:
         more["chunk_metadata"] = chunk_metadata(chunk, file.filename)
         more["metadata"] = {**chunk.attributes, "filename": file.filename, "file_id": file.file}

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import struct
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from llama_stack.rag.vectors import packed
 from llama_stack.routing.table import Entry
 from llama_stack.services.inference import Served
 from llama_stack_api.errors import ProviderError
@@ -177,8 +176,8 @@ def _vector(embedding: str | list[float]) -> bytes:
     """Little-endian floats of 32 bits, which is also what base64 stands for. Empty if it is no such thing."""
     try:
         if isinstance(embedding, list):
-            return struct.pack(f"<{len(embedding)}f", *embedding)
+            return packed(embedding)
         vector = base64.b64decode(embedding, validate=True)
-    except (binascii.Error, OverflowError, struct.error):
+    except ValueError:  # binascii.Error is one
         return b""
     return vector if len(vector) % 4 == 0 else b""

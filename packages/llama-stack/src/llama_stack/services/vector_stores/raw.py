@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -14,9 +13,10 @@ from llama_stack.config.vector_stores import VectorStoreLimits
 from llama_stack.rag.ports import InsertMetrics
 from llama_stack.rag.search import Found
 from llama_stack.rag.tokens import count_tokens
+from llama_stack.rag.vectors import packed, unpacked
 from llama_stack.rag.words import indexed_words
 from llama_stack.services.vector_stores.access import StoreAccess
-from llama_stack.services.vector_stores.content import chunk_metadata, floats
+from llama_stack.services.vector_stores.content import chunk_metadata
 from llama_stack.services.vector_stores.providers import VectorProviders
 from llama_stack.services.vector_stores.search import StoreSearch
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
@@ -171,7 +171,7 @@ def _shown(found: Found, store: StoreRecord, embeddings: Mapping[str, bytes]) ->
         chunk_id=given.get("chunk_id", chunk.id),
         metadata=given.get("metadata", {**chunk.attributes, **named}),
         chunk_metadata=chunk_metadata(chunk, filename) if about is None else ChunkMetadata.model_validate(about),
-        embedding=floats(embeddings.get(chunk.digest, b"")),
+        embedding=unpacked(embeddings.get(chunk.digest, b"")),
         embedding_model=store.embedding_model,
         embedding_dimension=store.embedding_dimension,
     )
@@ -195,6 +195,6 @@ def _window(said: str | None) -> tuple[int, int]:
 
 def _packed(embedding: Sequence[float], param: str) -> bytes:
     try:
-        return struct.pack(f"<{len(embedding)}f", *embedding)
-    except (OverflowError, struct.error):
+        return packed(embedding)
+    except ValueError:
         raise InvalidRequest("The embedding has a number beyond floats of 32 bits.", param=param) from None

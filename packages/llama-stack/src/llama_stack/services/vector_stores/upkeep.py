@@ -49,7 +49,7 @@ class StoreUpkeep:
         self._task: asyncio.Task[None] | None = None
         self._sweepers = (
             Sweeper("expired vector stores", self._expire),
-            Sweeper("removed vector stores", self._remove, rows_max=REMOVED_AT_ONCE),
+            Sweeper("removed vector stores", self._remove, rows_max=REMOVED_AT_ONCE, soon=True),
             Sweeper("file batches", lambda rows: batches.forget(clock() - BATCHES_KEPT_S, rows)),
             Sweeper("changes of vector stores", lambda rows: changes.forget(clock() - CHANGES_KEPT_S, rows)),
         )

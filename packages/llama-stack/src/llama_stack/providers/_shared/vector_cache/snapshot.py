@@ -7,10 +7,12 @@ the arrays, and the file's name and size are checked against it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from io import BufferedReader
@@ -28,6 +30,9 @@ from llama_stack_api.ports.vector_io import Index
 
 MAGIC: Final = b"llama-stack vectors 1\n"
 SUFFIX: Final = ".vectors"
+UNFINISHED: Final = ".tmp"
+ABANDONED_AFTER_S: Final = 3600.0
+"""The age at which a file that is not finished was left by a process that crashed."""
 _HEAD_BYTES_MAX: Final = 64 * 1024
 _NAME_MAX: Final = 100
 
@@ -84,9 +89,10 @@ class SnapshotFiles:
         head = {**snapshot.head, "sha256": _checksum(flat)}
         head["arrays"] = [[name, str(array.dtype), list(array.shape)] for name, array in flat.items()]
         encoded = json.dumps(head).encode()
+        self._tidy()
         self._make_room(sum(array.nbytes for array in flat.values()))
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._directory, suffix=".tmp")
+        descriptor, name = tempfile.mkstemp(dir=self._directory, suffix=UNFINISHED)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(MAGIC + len(encoded).to_bytes(4, "little") + encoded)
@@ -112,6 +118,14 @@ class SnapshotFiles:
 
     def remove(self, index: Index) -> None:
         self._path(index.id).unlink(missing_ok=True)
+
+    def _tidy(self) -> None:
+        """Remove what crashed processes left."""
+        before = time.time() - ABANDONED_AFTER_S
+        for path in self._directory.glob(f"*{UNFINISHED}"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     def _path(self, index_id: str) -> Path:
         if len(index_id) > _NAME_MAX:
