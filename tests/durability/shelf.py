@@ -87,7 +87,9 @@ class Shelf(Site):
         ((index_id,),) = await self.rows(f"SELECT index_id FROM ls_vector_stores WHERE id = '{store_id}'")
         if self.kind.index == "remote::pgvector":
             return sorted(row[0] for row in await self.rows(f'SELECT id::text FROM "ls_vectors_{index_id}"'))
-        query = VectorQuery(struct.pack(f"<{DIMENSION}f", *[1.0] * DIMENSION), ALL, version=await self._version(store_id))
+        query = VectorQuery(
+            struct.pack(f"<{DIMENSION}f", *[1.0] * DIMENSION), ALL, version=await self._version(store_id)
+        )
         copy = self.directory / f"copy-{store_id}"
         copy.mkdir(exist_ok=True)
         async with self._provider(copy) as provider:
@@ -105,9 +107,12 @@ class Shelf(Site):
             async with opened_provider(self.kind.index, copy, db_path=str(copy / "vec.db")) as provider:
                 yield provider
             return
-        async with self._database(copy) as database, opened_provider(
-            self.kind.index, self.state / "providers/vector_io/index", saved_chunks_min=10**9
-        ) as provider:
+        async with (
+            self._database(copy) as database,
+            opened_provider(
+                self.kind.index, self.state / "providers/vector_io/index", saved_chunks_min=10**9
+            ) as provider,
+        ):
             assert isinstance(provider, FollowsRows)
             provider.follow(StoreChanges(database))
             yield provider

@@ -15,7 +15,9 @@ LEFT_OVER_S = 20.0
 """Within which what is left over must go."""
 
 
-async def check_ingested(shelf: Shelf, client: AsyncOpenAI, store_id: str, corpus: Corpus, files: dict[str, str]) -> None:
+async def check_ingested(
+    shelf: Shelf, client: AsyncOpenAI, store_id: str, corpus: Corpus, files: dict[str, str]
+) -> None:
     """The store holds what it would hold if nothing had been killed. `files` are ids by filename."""
     store = await client.vector_stores.retrieve(store_id)
     counts = store.file_counts

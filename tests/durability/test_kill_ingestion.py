@@ -7,7 +7,6 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from openai import AsyncOpenAI

@@ -165,7 +165,7 @@ CASES = [
                 ),
             },
             [
-                ProviderModel("llama3.2:3b", LLM, {"context_length": 131072}),
+                ProviderModel("llama3.2:3b", LLM, {"context_length": 131072, "tool_calling": True}),
                 ProviderModel(
                     "nomic-embed-text:latest", EMBEDDING, {"context_length": 2048, "embedding_dimension": 768}
                 ),

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from llama_stack.providers._shared.unit_vectors import unit_vector
+from llama_stack.providers._shared.vector_engine import TIES, nearest, no_such_index
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.chroma import DOCUMENT, metadata_of, where
-from llama_stack_api.errors import ProviderError
 from llama_stack_api.ports.kv import KV
 from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk, VectorQuery
 
@@ -17,8 +17,6 @@ NUMBERS_MAX = 500_000
 """Records, and components of their vectors, in one request."""
 CONFIGURATION = {"hnsw": {"space": "ip"}}
 """The inner product, of vectors of length one: the cosine, also where a vector has no direction."""
-TIES = 64
-"""Hits asked for beyond the limit: those equally near come in no order, of which the limit would take any."""
 
 
 class ChromaIndex:
@@ -62,7 +60,7 @@ class ChromaIndex:
                 "metadatas": list(metadatas.values()),
             }
             if await self.ask(_collection(index), "upsert", body) is None:
-                raise ProviderError(f"Provider '{self.name}' has no such index; it must be created first.")
+                raise no_such_index(self.name)
 
     async def delete_document(self, index: Index, document: str) -> None:
         await self.ask(_collection(index), "delete", {"where": {DOCUMENT: document}})
@@ -89,7 +87,7 @@ class ChromaIndex:
         if not found or not found["ids"]:
             return []
         hits = [Hit(id, 1 - distance) for id, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return nearest(hits, query.limit)
 
     async def _records(self, index: Index, chosen: dict[str, Any]) -> AsyncIterator[dict[str, dict[str, Any]]]:
         """The metadata of records by their ids, page by page."""

@@ -45,11 +45,10 @@ class EngineHttp:
         *,
         lines: bool = False,
         accept: Collection[int] = (),
-        timeout_s: float | None = None,
     ) -> tuple[int, Any]:
         """The status, and the body parsed. A status other than of success is an error, unless it is in `accept`.
         `lines`: the body is a list, sent as one JSON value a line."""
-        deadline = asyncio.get_running_loop().time() + (timeout_s or self._timeout_s)
+        deadline = asyncio.get_running_loop().time() + self._timeout_s
         headers = dict(self._headers)
         data: bytes | AsyncIterator[bytes] | None = None
         if body is not None:

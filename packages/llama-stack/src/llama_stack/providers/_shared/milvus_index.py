@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from llama_stack.providers._shared.health import HEALTH_TIMEOUT_S, health_of
 from llama_stack.providers._shared.threads import Threads
 from llama_stack.providers._shared.unit_vectors import unit_vector
+from llama_stack.providers._shared.vector_engine import TIES, nearest, no_such_index
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.milvus import expression, fields_of, of_document
 from llama_stack_api.errors import (
@@ -17,23 +19,19 @@ from llama_stack_api.errors import (
     ProviderUnreachable,
 )
 from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk, VectorQuery
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext
+from llama_stack_api.provider import HealthResponse, ProviderContext
 
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
 R = TypeVar("R")
-HEALTH_TIMEOUT_S = 3.0
 ROWS_MAX = 1000
 NUMBERS_MAX = 1_000_000
 """Rows, and components of their vectors, in one request."""
 HITS_MAX = 16_384
 """Milvus gives no more."""
-TIES = 64
-"""Hits asked for beyond the limit: those equally near come in no order, of which the limit would take any."""
 TAGS_MAX = 1024
 DIMENSION_MIN = 2
-_REFUSED = ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 class MilvusIndex:
@@ -67,11 +65,7 @@ class MilvusIndex:
             client.close()
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._run(lambda client: client.list_collections(timeout=HEALTH_TIMEOUT_S))
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._run(lambda client: client.list_collections(timeout=HEALTH_TIMEOUT_S)))
 
     async def create_index(self, index: Index) -> None:
         await self._run(lambda client: self._create(client, index))
@@ -147,7 +141,7 @@ class MilvusIndex:
             return [Hit(str(hit["id"]), float(hit["distance"])) for hit in found[0]]
 
         hits = await self._run(search)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return nearest(hits, query.limit)
 
     def _exists(self, client: MilvusClient, index: Index) -> bool:
         """If it does, it is loaded: since Milvus began, nobody may have done that yet."""
@@ -223,5 +217,5 @@ def _meaning(name: str, code: object, message: str) -> LlamaStackError:
     if code in (2, "UNAVAILABLE"):
         return ProviderUnreachable(f"{named} could not be reached.")
     if code == 100:
-        return ProviderError(f"{named} has no such index; it must be created first.")
+        return no_such_index(name)
     return ProviderError(f"{named} failed (code {code}).")

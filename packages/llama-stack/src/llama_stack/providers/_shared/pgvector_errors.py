@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from llama_stack.providers._shared.vector_engine import no_such_index
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
@@ -38,7 +39,7 @@ def meaning_of(state: str, name: str) -> LlamaStackError:
                 "extension 'vector' unless it is there."
             )
         case _, "42P01":
-            return ProviderError(f"{named} has no such index; it must be created first.")
+            return no_such_index(name)
     return ProviderError(f"{named} failed (SQLSTATE {state}).")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llama_stack.providers._shared.unit_vectors import unit_vector
+from llama_stack.providers._shared.vector_engine import TIES, nearest
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.qdrant import of_document, payload_of, query_filter
 from llama_stack_api.ports.kv import KV
@@ -13,8 +14,6 @@ from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk
 
 NUMBERS_MAX = 500_000
 """Components of the vectors in one request: about 10 MB as JSON, of the 32 that Qdrant takes."""
-TIES = 64
-"""Hits asked for beyond the limit: those equally near come in no order, of which the limit would take any."""
 
 
 class QdrantIndex:
@@ -71,7 +70,7 @@ class QdrantIndex:
         if (chosen := query_filter(wanted)) is not None:
             body["filter"] = chosen
         hits = await self.query(index.id, body)
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return nearest(hits, query.limit)
 
 
 def _point(chunk: IndexedChunk) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
@@ -19,19 +18,19 @@ from llama_stack.providers._shared.content_directory import (
     ContentReader,
     ContentWriter,
 )
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.pieces import pieces_ahead
 from llama_stack.providers._shared.threads import Threads
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, NotFound, Overloaded, ProviderError
 from llama_stack_api.ports.files import KeptContent, NewContent
 from llama_stack_api.principal import Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 THREADS_MAX = 8
-HEALTH_TIMEOUT_S = 5.0
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -82,16 +81,15 @@ class LocalFs:
         await self._threads.close()
 
     async def health(self) -> HealthResponse:
+        return await health_of(self._check_room())
+
+    async def _check_room(self) -> None:
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                space = await self._threads.run_detached(partial(os.statvfs, self._directory.unfinished))
-        except TimeoutError:
-            return HealthResponse(status=HealthStatus.ERROR, message=f"no answer in {HEALTH_TIMEOUT_S:.0f} s")
+            space = await self._threads.run_detached(partial(os.statvfs, self._directory.unfinished))
         except OSError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=f"storage_dir cannot be used: {_words(error)}")
+            raise ProviderError(f"storage_dir cannot be used: {_words(error)}") from None
         if not space.f_bavail:
-            return HealthResponse(status=HealthStatus.ERROR, message="the volume of storage_dir is full")
-        return HealthResponse(status=HealthStatus.OK)
+            raise ProviderError("the volume of storage_dir is full")
 
     async def write_content(self, content: NewContent, body: AsyncIterator[bytes], call: Call) -> KeptContent:
         writer = ContentWriter(self._directory, content.tenant, content.id)

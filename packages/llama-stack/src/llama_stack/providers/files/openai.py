@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr, field_validator
 from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
+from llama_stack.providers._shared.health import health_of, unwell
 from llama_stack.providers._shared.measured import Measured
 from llama_stack.providers._shared.multipart_body import MultipartBody
 from llama_stack_api.api import Api
@@ -27,10 +28,9 @@ from llama_stack_api.errors import (
 from llama_stack_api.ports.files import KeptContent, NewContent
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.principal import SYSTEM_CALL, Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 ERROR_BODY_BYTES_MAX = 64 * 1024
-HEALTH_TIMEOUT_S = 5.0
 CLEANUP_TIMEOUT_S = 10.0
 KEY_IN_DATA = "openai_api_key"
 _FILE_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -84,16 +84,11 @@ class OpenAIFiles:
 
     async def health(self) -> HealthResponse:
         if self._config.api_key is None:
-            message = "no api_key is configured; requests must bring their own"
-            return HealthResponse(status=HealthStatus.ERROR, message=message)
-        try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await (await self._send("GET", f"{self._url}?limit=1", SYSTEM_CALL)).read()
-        except TimeoutError:
-            return HealthResponse(status=HealthStatus.ERROR, message=f"no answer in {HEALTH_TIMEOUT_S:.0f} s")
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+            return unwell("no api_key is configured; requests must bring their own")
+        return await health_of(self._answer())
+
+    async def _answer(self) -> None:
+        await (await self._send("GET", f"{self._url}?limit=1", SYSTEM_CALL)).read()
 
     async def write_content(self, content: NewContent, body: AsyncIterator[bytes], call: Call) -> KeptContent:
         measured = Measured(body)

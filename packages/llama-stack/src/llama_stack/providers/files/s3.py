@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import importlib.util
 import re
@@ -14,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from llama_stack.providers._shared.addresses import checked_address
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.multipart_body import checked_content_type
 from llama_stack.providers._shared.pieces import pieces_ahead
 from llama_stack.providers._shared.s3_errors import code_of, error_of, status_of
@@ -29,7 +29,7 @@ from llama_stack_api.errors import (
 )
 from llama_stack_api.ports.files import KeptContent, NewContent
 from llama_stack_api.principal import Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,7 +37,6 @@ R = TypeVar("R")
 PART_BYTES = 8 * 1024 * 1024
 PARTS_MAX = 10_000
 THREADS_MAX = 16
-HEALTH_TIMEOUT_S = 5.0
 _KEY = re.compile(r"([0-9a-f]{32}/[A-Za-z0-9_-]{1,128})\.([0-9a-f]{64})")
 
 
@@ -119,14 +118,7 @@ class S3:
             self._opened.close()
 
     async def health(self) -> HealthResponse:
-        try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                await self._translated(self._threads.run_detached(self._find_bucket))
-        except TimeoutError:
-            return HealthResponse(status=HealthStatus.ERROR, message=f"no answer in {HEALTH_TIMEOUT_S:.0f} s")
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._translated(self._threads.run_detached(self._find_bucket)))
 
     async def write_content(self, content: NewContent, body: AsyncIterator[bytes], call: Call) -> KeptContent:
         name = _name(content.tenant, content.id)

@@ -83,8 +83,11 @@ class Ollama(OpenAICompatible):
 def _model(name: str, shown: dict[str, Any]) -> ProviderModel:
     """`model_info` has its figures under the architecture's name: `nomic-bert.embedding_length`."""
     info = {key.rpartition(".")[2]: value for key, value in (shown.get("model_info") or {}).items()}
-    metadata = {"context_length": info["context_length"]} if "context_length" in info else {}
-    if "embedding" not in shown.get("capabilities", ()):
+    metadata: dict[str, Any] = {"context_length": info["context_length"]} if "context_length" in info else {}
+    capabilities = shown.get("capabilities", ())
+    if "completion" in capabilities:
+        metadata["tool_calling"] = "tools" in capabilities
+    if "embedding" not in capabilities:
         return ProviderModel(name, ModelType.llm, metadata)
     if "embedding_length" in info:
         metadata["embedding_dimension"] = info["embedding_length"]

@@ -13,16 +13,16 @@ from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.chroma_index import CONFIGURATION, ChromaIndex
 from llama_stack.providers._shared.engine_http import EngineHttp
-from llama_stack.providers._shared.threads import Threads
+from llama_stack.providers._shared.health import health_of
+from llama_stack.providers._shared.vector_engine import ThreadClient
 from llama_stack_api.api import Api
-from llama_stack_api.errors import LlamaStackError, ProviderError
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.errors import ProviderError
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
 
 R = TypeVar("R")
-HEALTH_TIMEOUT_S = 3.0
 COLLECTIONS_KNOWN_MAX = 10_000
 
 
@@ -66,11 +66,7 @@ class RemoteChroma(ChromaIndex):
         """The ids of collections by their names."""
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._http.ask("GET", f"{self._root}?limit=1", timeout_s=HEALTH_TIMEOUT_S)
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._http.ask("GET", f"{self._root}?limit=1"))
 
     async def create_collection(self, name: str) -> None:
         await self._http.ask("POST", self._root, {"name": name, "get_or_create": True, "configuration": CONFIGURATION})
@@ -120,23 +116,16 @@ class InlineChroma(ChromaIndex):
     def __init__(self, config: InlineChromaConfig, context: ProviderContext) -> None:
         super().__init__(context.provider_id, context.kv)
         self._path = (config.db_path or context.state_dir / "chroma").expanduser()
-        self._threads = Threads(context.provider_id, threads_max=1)
-        self._client: Client | None = None
+        self._client = ThreadClient(context.provider_id, self._connect)
 
     async def open(self) -> None:
-        self._threads.open()
+        self._client.open()
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._threads.run(self._client.close)
-        await self._threads.close()
+        await self._client.close()
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._run(lambda client: client.heartbeat())
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._run(lambda client: client.heartbeat()))
 
     async def create_collection(self, name: str) -> None:
         def create(client: Client) -> None:
@@ -173,23 +162,22 @@ class InlineChroma(ChromaIndex):
         return await self._run(ask)
 
     async def _run(self, work: Callable[[Client], R]) -> R:
-        def attempt() -> R:
+        def attempt(client: Client) -> R:
             from chromadb.errors import ChromaError
 
             try:
-                return work(self._client or self._opened())
+                return work(client)
             except ChromaError as error:
                 raise ProviderError(f"Provider '{self.name}' failed ({type(error).__name__}).") from error
 
-        return await self._threads.run(attempt)
+        return await self._client.run(attempt)
 
-    def _opened(self) -> Client:
+    def _connect(self) -> Client:
         import chromadb
         from chromadb.config import Settings
 
         client = chromadb.PersistentClient(str(self._path), settings=Settings(anonymized_telemetry=False))
-        self._client = cast("Client", client)
-        return self._client
+        return cast("Client", client)
 
 
 def _quoted(name: str) -> str:

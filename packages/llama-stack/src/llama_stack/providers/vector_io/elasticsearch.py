@@ -12,22 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.engine_http import EngineHttp
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.unit_vectors import unit_vector
+from llama_stack.providers._shared.vector_engine import TIES, no_such_index
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.elasticsearch import PROPERTIES, fields_of, of_document, query_of
 from llama_stack_api.api import Api
-from llama_stack_api.errors import LlamaStackError, ProviderError
+from llama_stack_api.errors import ProviderError
 from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk, KeywordQuery, VectorQuery
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
-HEALTH_TIMEOUT_S = 3.0
 NUMBERS_MAX = 500_000
 """Components of the vectors in one request: about 10 MB as JSON, of the 100 that Elasticsearch takes."""
 HITS_MAX = 10_000
 """Elasticsearch looks at no more candidates, and gives no more hits."""
 CANDIDATES_MIN = 100
-TIES = 64
-"""Hits asked for beyond the limit: those equally near come in no order, of which the limit would take any."""
 CONFLICTS_MAX = 5
 _CHANGE = "ctx._source.tags = params.tags; ctx._source.attributes = params.attributes"
 
@@ -80,11 +79,7 @@ class Elasticsearch:
         self._values = AttributeValues(context.kv, ordered={"string", "number"})
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._http.ask("GET", "/", timeout_s=HEALTH_TIMEOUT_S)
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._http.ask("GET", "/"))
 
     async def create_index(self, index: Index) -> None:
         if await self._exists(index):
@@ -109,7 +104,7 @@ class Elasticsearch:
 
     async def upsert_chunks(self, index: Index, chunks: Sequence[IndexedChunk]) -> None:
         if chunks and not await self._exists(index):  # which would be made, with fields as Elasticsearch guesses them
-            raise ProviderError(f"Provider '{self.name}' has no such index; it must be created first.")
+            raise no_such_index(self.name)
         size = max(1, NUMBERS_MAX // index.dimension)
         for start in range(0, len(chunks), size):
             lines: list[dict[str, Any]] = []
@@ -139,8 +134,7 @@ class Elasticsearch:
             "filter": query_of(wanted),
         }
         hits = await self._search(index, {"knn": nearest, "size": count, "_source": False})
-        similar = [Hit(hit.id, _cosine(hit.score)) for hit in hits]
-        return sorted(similar, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return nearest((Hit(hit.id, _cosine(hit.score)) for hit in hits), query.limit)
 
     async def search_keywords(self, index: Index, query: KeywordQuery) -> list[Hit]:
         wanted = await self._values.resolve(index, query.filter)

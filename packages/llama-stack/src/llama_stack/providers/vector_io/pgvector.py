@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.pgvector_config import (
     HNSWIndex,
     IVFFlatIndex,
@@ -28,14 +29,13 @@ from llama_stack.providers._shared.vector_filters.postgres import condition
 from llama_stack_api.api import Api
 from llama_stack_api.errors import (
     InvalidRequest,
-    LlamaStackError,
     ProviderError,
     ProviderTimeout,
     ProviderUnreachable,
 )
 from llama_stack_api.filters import Filter
 from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk, KeywordQuery, VectorQuery
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 if TYPE_CHECKING:
     from asyncpg import Pool
@@ -46,7 +46,6 @@ INDEXED_DIMENSIONS_MAX = 2000
 INDEX_NAME_MAX = 40
 IVFFLAT_ROWS_PER_LIST = 20
 """Its lists are centred on the rows that are there, so it is built once there are enough of them."""
-HEALTH_TIMEOUT_S = 3.0
 FEW_CHUNKS = 1000
 
 
@@ -100,12 +99,11 @@ class Pgvector:
             self._pool.terminate()
 
     async def health(self) -> HealthResponse:
-        try:
-            async with self._connected() as connection:
-                await connection.execute("SELECT 1", timeout=HEALTH_TIMEOUT_S)
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._answer())
+
+    async def _answer(self) -> None:
+        async with self._connected() as connection:
+            await connection.execute("SELECT 1")
 
     async def create_index(self, index: Index) -> None:
         table = _table(index)

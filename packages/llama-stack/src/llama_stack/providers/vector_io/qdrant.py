@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
@@ -12,19 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.engine_http import EngineHttp
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.qdrant_index import QdrantIndex
-from llama_stack.providers._shared.threads import Threads
+from llama_stack.providers._shared.vector_engine import ThreadClient, no_such_index
 from llama_stack.providers._shared.vector_filters.qdrant import INDEXED_FIELDS
 from llama_stack_api.api import Api
-from llama_stack_api.errors import LlamaStackError, ProviderError
+from llama_stack_api.errors import ProviderError
 from llama_stack_api.ports.vector_io import Hit
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
-
-R = TypeVar("R")
-HEALTH_TIMEOUT_S = 3.0
 
 
 class QdrantConfig(BaseModel):
@@ -73,11 +70,7 @@ class RemoteQdrant(QdrantIndex):
         self._http = EngineHttp(client, context.provider_id, config.base_url, key, config.timeout)
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._http.ask("GET", "/collections", timeout_s=HEALTH_TIMEOUT_S)
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._http.ask("GET", "/collections"))
 
     async def create_collection(self, name: str, dimension: int) -> None:
         status, _ = await self._http.ask("GET", _path(name), accept=[404])
@@ -130,23 +123,16 @@ class InlineQdrant(QdrantIndex):
         super().__init__(context.kv)
         self._path = (config.path or context.state_dir / "qdrant").expanduser()
         self._name = context.provider_id
-        self._threads = Threads(context.provider_id, threads_max=1)
-        self._client: QdrantClient | None = None
+        self._client = ThreadClient(context.provider_id, self._connect)
 
     async def open(self) -> None:
-        self._threads.open()
+        self._client.open()
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._threads.run(self._client.close)
-        await self._threads.close()
+        await self._client.close()
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._run(lambda client: client.get_collections())
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._client.run(lambda client: client.get_collections()))
 
     async def create_collection(self, name: str, dimension: int) -> None:
         def create(client: QdrantClient) -> None:
@@ -155,20 +141,20 @@ class InlineQdrant(QdrantIndex):
             if not client.collection_exists(name):
                 client.create_collection(name, VectorParams(size=dimension, distance=Distance.COSINE))
 
-        await self._run(create)
+        await self._client.run(create)
 
     async def delete_collection(self, name: str) -> None:
-        await self._run(lambda client: client.delete_collection(name))
+        await self._client.run(lambda client: client.delete_collection(name))
 
     async def upsert(self, name: str, points: list[dict[str, Any]]) -> None:
         def write(client: QdrantClient) -> None:
             from qdrant_client.models import PointStruct
 
             if not client.collection_exists(name):
-                raise ProviderError(f"Provider '{self._name}' has no such index; it must be created first.")
+                raise no_such_index(self._name)
             client.upsert(name, [PointStruct.model_construct(**point) for point in points])
 
-        await self._run(write)
+        await self._client.run(write)
 
     async def delete(self, name: str, chosen: dict[str, Any]) -> None:
         def remove(client: QdrantClient) -> None:
@@ -177,7 +163,7 @@ class InlineQdrant(QdrantIndex):
             if client.collection_exists(name):
                 client.delete(name, FilterSelector(filter=Filter.model_validate(chosen)))
 
-        await self._run(remove)
+        await self._client.run(remove)
 
     async def set_payload(self, name: str, payload: dict[str, Any], chosen: dict[str, Any]) -> None:
         def change(client: QdrantClient) -> None:
@@ -186,7 +172,7 @@ class InlineQdrant(QdrantIndex):
             if client.collection_exists(name):
                 client.set_payload(name, payload, FilterSelector(filter=Filter.model_validate(chosen)))
 
-        await self._run(change)
+        await self._client.run(change)
 
     async def query(self, name: str, body: dict[str, Any]) -> list[Hit]:
         def search(client: QdrantClient) -> list[Hit]:
@@ -200,12 +186,9 @@ class InlineQdrant(QdrantIndex):
             )
             return [Hit(str(point.id), point.score) for point in found.points]
 
-        return await self._run(search)
+        return await self._client.run(search)
 
-    async def _run(self, work: Callable[[QdrantClient], R]) -> R:
-        return await self._threads.run(lambda: work(self._client or self._opened()))
-
-    def _opened(self) -> QdrantClient:
+    def _connect(self) -> QdrantClient:
         from qdrant_client import QdrantClient
 
         if self._is_taken():
@@ -213,8 +196,7 @@ class InlineQdrant(QdrantIndex):
                 f"The files of provider '{self._name}' are open in another process. Qdrant's local mode is for one "
                 "worker; more need remote::qdrant."
             )
-        self._client = QdrantClient(path=str(self._path))
-        return self._client
+        return QdrantClient(path=str(self._path))
 
     def _is_taken(self) -> bool:
         """Asked before the library does, which leaves the file that it could not lock open."""

@@ -10,24 +10,23 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.engine_http import EngineHttp
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.unit_vectors import unit_vector
+from llama_stack.providers._shared.vector_engine import TIES, nearest, no_such_index
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.tagged import tags
 from llama_stack.providers._shared.vector_filters.weaviate import of_document, where
 from llama_stack.providers._shared.weaviate_query import get_query
 from llama_stack_api.api import Api
-from llama_stack_api.errors import LlamaStackError, ProviderError
+from llama_stack_api.errors import ProviderError
 from llama_stack_api.ports.vector_io import Attributes, Hit, Index, IndexedChunk, KeywordQuery, VectorQuery
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
-HEALTH_TIMEOUT_S = 3.0
 NUMBERS_MAX = 500_000
 """Components of the vectors in one request: about 10 MB as JSON."""
 HITS_MAX = 10_000
 """Weaviate gives no more hits, and deletes no more objects at once."""
 PAGE = 200
-TIES = 64
-"""Hits asked for beyond the limit: those equally near come in no order, of which the limit would take any."""
 
 
 class WeaviateConfig(BaseModel):
@@ -74,11 +73,7 @@ class Weaviate:
         self._values = AttributeValues(context.kv)
 
     async def health(self) -> HealthResponse:
-        try:
-            await self._http.ask("GET", "/v1/meta", timeout_s=HEALTH_TIMEOUT_S)
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
-        return HealthResponse(status=HealthStatus.OK)
+        return await health_of(self._http.ask("GET", "/v1/meta"))
 
     async def create_index(self, index: Index) -> None:
         if await self._exists(index):
@@ -106,7 +101,7 @@ class Weaviate:
 
     async def upsert_chunks(self, index: Index, chunks: Sequence[IndexedChunk]) -> None:
         if chunks and not await self._exists(index):  # which would be made, with properties as Weaviate guesses them
-            raise ProviderError(f"Provider '{self.name}' has no such index; it must be created first.")
+            raise no_such_index(self.name)
         await self._values.remember(index, (chunk.attributes for chunk in chunks))
         size = max(1, NUMBERS_MAX // index.dimension)
         for start in range(0, len(chunks), size):
@@ -160,7 +155,7 @@ class Weaviate:
         }
         found = await self._get(index, arguments, "_additional { id distance }")
         hits = [Hit(each["_additional"]["id"], -each["_additional"]["distance"]) for each in found]
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[: query.limit]
+        return nearest(hits, query.limit)
 
     async def search_keywords(self, index: Index, query: KeywordQuery) -> list[Hit]:
         wanted = await self._values.resolve(index, query.filter)

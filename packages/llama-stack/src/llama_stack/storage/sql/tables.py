@@ -361,13 +361,30 @@ FILE_BATCH_FILES = Table(
     Column("file", Text, primary_key=True),
 )
 
+CHUNK_SETS = Table(  # chunks of a document that have the same attributes, and go at once
+    "ls_chunk_sets",
+    METADATA,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("store", Text, nullable=False),
+    Column("document", Text, nullable=False),  # the file, or what was given to /v1/vector-io/insert
+    Column("key", Text),  # of what a client wrote: a digest of its attributes; NULL: of an attached file
+    Column("attributes", Text, nullable=False),  # a JSON object
+    Column("chunks", BigInteger, nullable=False),  # those with words in the keyword index
+    Column("words", BigInteger, nullable=False),  # theirs
+    Column("removed_at", Float(53)),  # nobody sees its chunks any more; they go in slices
+    sqlite_autoincrement=True,
+)
+Index("ls_chunk_sets_by_document", CHUNK_SETS.c.store, CHUNK_SETS.c.document, CHUNK_SETS.c.key)
+_index_where_set("ls_chunk_sets_by_removed_at", CHUNK_SETS.c.removed_at, set_=CHUNK_SETS.c.removed_at)
+
 CHUNKS = Table(
     "ls_chunks",
     METADATA,
     Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("store", Text, nullable=False),
     Column("id", Text, nullable=False),  # a UUID
-    Column("document", Text, nullable=False),  # the file, or what was given to /v1/vector-io/insert
+    Column("chunk_set", BigInteger, nullable=False),
+    Column("document", Text, nullable=False),
     Column("ordinal", BigInteger, nullable=False),  # within the document
     Column("version", BigInteger, nullable=False),  # the store's, with which it came
     Column("start", BigInteger, nullable=False),  # characters of the document's text
@@ -375,7 +392,6 @@ CHUNKS = Table(
     Column("page", Integer),
     Column("tokens", Integer, nullable=False),
     Column("digest", Text, nullable=False),  # of tenant, embedding model, dimension and embedded text
-    Column("attributes", Text, nullable=False),  # a JSON object: the document's
     Column("extra", Text),  # a JSON object: what came with a chunk that a client made
     Column("context", Text),  # put before the text where it is embedded and searched
     Column("embedding", LargeBinary),  # little-endian floats of 32 bits
@@ -383,7 +399,7 @@ CHUNKS = Table(
     sqlite_autoincrement=True,  # a number is never used twice
 )
 Index("ls_chunks_by_id", CHUNKS.c.store, CHUNKS.c.id, unique=True)
-Index("ls_chunks_by_document", CHUNKS.c.store, CHUNKS.c.document, CHUNKS.c.ordinal)
+Index("ls_chunks_by_set", CHUNKS.c.chunk_set, CHUNKS.c.ordinal, CHUNKS.c.number)
 Index("ls_chunks_by_version", CHUNKS.c.store, CHUNKS.c.version, CHUNKS.c.number)
 Index("ls_chunks_by_digest", CHUNKS.c.digest)
 

@@ -155,10 +155,25 @@ def _batches() -> None:
 
 def _chunks() -> None:
     op.create_table(
+        "ls_chunk_sets",
+        sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
+        sa.Column("store", sa.Text, nullable=False),
+        sa.Column("document", sa.Text, nullable=False),
+        sa.Column("key", sa.Text),
+        sa.Column("attributes", sa.Text, nullable=False),
+        sa.Column("chunks", sa.BigInteger, nullable=False),
+        sa.Column("words", sa.BigInteger, nullable=False),
+        sa.Column("removed_at", sa.Float(53)),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("ls_chunk_sets_by_document", "ls_chunk_sets", ["store", "document", "key"])
+    _index_where_set("ls_chunk_sets_by_removed_at", "ls_chunk_sets", "removed_at")
+    op.create_table(
         "ls_chunks",
         sa.Column("number", _NUMBER, primary_key=True, autoincrement=True),
         sa.Column("store", sa.Text, nullable=False),
         sa.Column("id", sa.Text, nullable=False),
+        sa.Column("chunk_set", sa.BigInteger, nullable=False),
         sa.Column("document", sa.Text, nullable=False),
         sa.Column("ordinal", sa.BigInteger, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
@@ -167,7 +182,6 @@ def _chunks() -> None:
         sa.Column("page", sa.Integer),
         sa.Column("tokens", sa.Integer, nullable=False),
         sa.Column("digest", sa.Text, nullable=False),
-        sa.Column("attributes", sa.Text, nullable=False),
         sa.Column("extra", sa.Text),
         sa.Column("context", sa.Text),
         sa.Column("embedding", sa.LargeBinary),
@@ -175,8 +189,8 @@ def _chunks() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ls_chunks_by_digest", "ls_chunks", ["digest"])
-    op.create_index("ls_chunks_by_document", "ls_chunks", ["store", "document", "ordinal"])
     op.create_index("ls_chunks_by_id", "ls_chunks", ["store", "id"], unique=True)
+    op.create_index("ls_chunks_by_set", "ls_chunks", ["chunk_set", "ordinal", "number"])
     op.create_index("ls_chunks_by_version", "ls_chunks", ["store", "version", "number"])
     op.create_table(
         "ls_chunk_words",
