@@ -8,7 +8,7 @@ from collections.abc import Awaitable
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.provider import HealthResponse, HealthStatus
 
-HEALTH_TIMEOUT_S = 3.0
+HEALTH_TIMEOUT_S = 4.0
 """Whoever shows the health of all providers waits for five seconds."""
 
 

@@ -117,9 +117,7 @@ class KeyedService:
 
     async def health(self) -> HealthResponse:
         if self._key_in_data and self._key is None:
-            return HealthResponse(
-                status=HealthStatus.ERROR, message="no api_key is configured; requests must bring their own"
-            )
+            return unwell("no api_key is configured; requests must bring their own")
         return HealthResponse(status=HealthStatus.NOT_IMPLEMENTED, message="each question costs: not asked")
 
     def key(self, call: Call) -> str:

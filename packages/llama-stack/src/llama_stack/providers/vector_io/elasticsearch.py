@@ -126,14 +126,14 @@ class Elasticsearch:
         if wanted is False:
             return []
         count = min(query.limit + TIES, HITS_MAX)
-        nearest = {
+        knn = {
             "field": "vector",
             "query_vector": unit_vector(query.vector),
             "k": count,
             "num_candidates": min(max(count, CANDIDATES_MIN), HITS_MAX),
             "filter": query_of(wanted),
         }
-        hits = await self._search(index, {"knn": nearest, "size": count, "_source": False})
+        hits = await self._search(index, {"knn": knn, "size": count, "_source": False})
         return nearest((Hit(hit.id, _cosine(hit.score)) for hit in hits), query.limit)
 
     async def search_keywords(self, index: Index, query: KeywordQuery) -> list[Hit]:
