@@ -1,4 +1,5 @@
-"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [retrieval] [--quick]`
+"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [search-http]
+[ingestion] [retrieval] [--quick]`
 prints tables, tests nothing."""
 
 from __future__ import annotations
@@ -11,7 +12,17 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.bench import knowledge, load, response_soak, responses, retrieval_quality, servers, soak
+from tests.bench import (
+    ingestion,
+    knowledge,
+    knowledge_http,
+    load,
+    response_soak,
+    responses,
+    retrieval_quality,
+    servers,
+    soak,
+)
 from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
 
@@ -118,6 +129,8 @@ MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "soak": soaks,
     "size": response_soak.size,
     "search": knowledge.search,
+    "search-http": knowledge_http.search,
+    "ingestion": ingestion.ingestion,
     "retrieval": retrieval_quality.retrieval,
 }
 

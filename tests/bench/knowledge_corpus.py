@@ -105,10 +105,15 @@ def text_of(number: int) -> str:
 
 
 async def fill(
-    stores: VectorStoreTable, chunks: ChunkTable, corpus: Corpus, owner: Principal, provider: str
+    stores: VectorStoreTable,
+    chunks: ChunkTable,
+    corpus: Corpus,
+    owner: Principal,
+    provider: str,
+    model: str = "bench/model",
 ) -> StoreRecord:
     """A store with all chunks of the corpus as rows."""
-    store = await stores.create(owner, NewStore("bench", provider, "bench/model", corpus.vectors.shape[1]))
+    store = await stores.create(owner, NewStore("bench", provider, model, corpus.vectors.shape[1]))
     for batch in corpus.batches():
         assert await chunks.add(store.id, batch, attachment=None, words=words_of(batch))
     return await stores.get(owner, store.id)

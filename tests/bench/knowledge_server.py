@@ -11,6 +11,8 @@ import httpx
 from tests.bench.servers import CONFIG
 
 EMBEDDING_MODEL: Final = "minilm/all-minilm-l6-v2"
+INSTANT_MODEL: Final = "up/embed"
+"""Of the loopback upstream: it takes no time, and means nothing."""
 RERANK_MODEL: Final = "minilm/all-minilm-l6-v2-reranker"
 INGESTION_S: Final = 1800.0
 
@@ -27,6 +29,10 @@ KNOWLEDGE: Final = CONFIG.replace(
   - {{provider_id: minilm, provider_type: "inline::onnx-embeddings"}}
 """,
 ) + (
+    "registered_resources:\n"
+    "  models:\n"
+    "  - {{model_id: embed, provider_id: up, model_type: embedding,"
+    " metadata: {{embedding_dimension: 384, context_length: 256}}}}\n"
     "vector_stores:\n"
     "  default_embedding_model: {{provider_id: minilm, model_id: all-minilm-l6-v2}}\n"
     "  default_reranker_model: {{provider_id: minilm, model_id: all-minilm-l6-v2-reranker}}\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +32,9 @@ class Outcome:
 
 class Client(asyncio.Protocol):
     """One connection, one request at a time."""
+
+    first_at = 0.0
+    events = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
@@ -69,13 +74,17 @@ def request_bytes(path: str, body: bytes) -> bytes:
 
 async def run(port: int, request: bytes, *, count: int, concurrency: int) -> Outcome:
     """`count` requests, spread over `concurrency` connections."""
+    return await each(port, itertools.repeat(request, count), concurrency=concurrency)
+
+
+async def each(port: int, requests: Iterator[bytes], *, concurrency: int = 1) -> Outcome:
+    """The same with requests that differ."""
     outcome = Outcome()
-    left = iter(range(count))
     loop = asyncio.get_running_loop()
 
     async def connection() -> None:
         _, client = await loop.create_connection(Client, "127.0.0.1", port)
-        for _ in left:
+        for request in requests:
             started = time.perf_counter()
             if await client.ask(request):
                 now = time.perf_counter()

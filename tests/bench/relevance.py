@@ -45,7 +45,7 @@ def ndcg(found: Sequence[str], grades: Mapping[str, int], limit: int) -> float:
 
 
 def _gain(grades: Iterable[int]) -> float:
-    return sum((2**grade - 1) / math.log2(place + 1) for place, grade in enumerate(grades, 1))
+    return math.fsum((2.0**grade - 1) / math.log2(place + 1) for place, grade in enumerate(grades, 1))
 
 
 def _query(line: str) -> LabelledQuery:

@@ -65,6 +65,6 @@ def figures(asked: Sequence[LabelledQuery], answers: Sequence[Sequence[str]], ki
     cells = []
     for kind in ("", *kinds):
         chosen = [pair for pair in zip(asked, answers, strict=True) if kind in ("", pair[0].kind)]
-        for measure in MEASURES.values():
-            cells.append(f"{statistics.fmean(measure(answer, query.grades) for query, answer in chosen):.3f}")
+        means = (statistics.fmean(of(answer, query.grades) for query, answer in chosen) for of in MEASURES.values())
+        cells += [f"{mean:.3f}" for mean in means]
     return cells

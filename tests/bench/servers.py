@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ class Server:
     """Where it keeps its databases."""
 
     def cpu_s(self) -> float:
-        """User and system time of the process and of the children that it has."""
+        """User and system time of the process and of the children that it has, or had."""
         return sum(_cpu_s(pid) for pid in [self.pid, *_children(self.pid)])
 
     def memory_mb(self) -> float:
@@ -59,7 +59,7 @@ class Server:
 
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return sum(map(int, fields[11:15])) / TICKS_PER_S
 
 
 def _children(pid: int) -> list[int]:
@@ -99,15 +99,15 @@ def reference(name: str, upstream_port: int) -> Iterator[Server]:
 
 
 @contextmanager
-def llama_stack(upstream_port: int, config: str = CONFIG) -> Iterator[Server]:
-    """This server, started as a user would, with one remote provider."""
+def llama_stack(upstream_port: int, config: str = CONFIG, state: Path | None = None) -> Iterator[Server]:
+    """This server, started as a user would, with one remote provider; with the state that it has, or none."""
     port = free_port()
-    with tempfile.TemporaryDirectory() as state:
-        path = Path(state) / "run.yaml"
-        path.write_text(config.format(upstream=upstream_port, state=state, port=port))
+    with nullcontext(state) if state else tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "run.yaml"
+        path.write_text(config.format(upstream=upstream_port, state=directory, port=port))
         command = [str(Path(sys.executable).with_name("llama")), "stack", "run", str(path)]
-        with _running("llama-stack", command, port, {"LLAMA_STACK_CONFIG_DIR": state}) as server:
-            yield replace(server, state=Path(state))
+        with _running("llama-stack", command, port, {"LLAMA_STACK_CONFIG_DIR": str(directory)}) as server:
+            yield replace(server, state=Path(directory))
 
 
 @contextmanager

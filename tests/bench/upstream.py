@@ -2,21 +2,25 @@
 
 `python -m tests.bench.upstream` prints its port and serves until it is killed. A request whose body asks for
 `"stream":true` gets 50 chunks: written as fast as the socket takes them, or one every `gap_ms` that the model's name
-ends in (`canned-2ms`).
+ends in (`canned-2ms`). An embedding is one of a few random vectors, which the text chooses.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import random
 import re
+import struct
+import zlib
 from typing import Any
 
 import httptools
 import uvloop
 
 CHUNKS = 50
-MODELS = ("canned", "canned-2ms", "canned-20ms")
+MODELS = ("canned", "canned-2ms", "canned-20ms", "embed")
 _USAGE = {"prompt_tokens": 12, "completion_tokens": CHUNKS, "total_tokens": 12 + CHUNKS}
 _HEAD = {"id": "chatcmpl-bench", "created": 1700000000, "model": "canned"}
 _GAP = re.compile(rb'"model":\s*"[^"]*-(\d+)ms"')
@@ -61,6 +65,27 @@ STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-e
 LAST_CHUNK = b"0\r\n\r\n"
 
 
+DIMENSION = 384
+
+
+def _vectors(count: int = 64) -> list[str]:
+    draw = random.Random(1)
+    made = ([draw.gauss(0, 1) for _ in range(DIMENSION)] for _ in range(count))
+    return [base64.b64encode(struct.pack(f"<{DIMENSION}f", *vector)).decode() for vector in made]
+
+
+VECTORS = _vectors()
+
+
+def embeddings(body: bytes) -> bytes:
+    asked = json.loads(body)["input"]
+    texts = [asked] if isinstance(asked, str) else asked
+    chosen = (VECTORS[zlib.crc32(text.encode()) % len(VECTORS)] for text in texts)
+    data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(chosen)]
+    usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    return _whole({"object": "list", "data": data, "model": "embed", "usage": usage})
+
+
 def framed(event: bytes) -> bytes:
     return b"%x\r\n" % len(event) + event + b"\r\n"
 
@@ -90,6 +115,8 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._path.endswith(b"/models"):
             self._transport.write(LIST)
+        elif self._path.endswith(b"/embeddings"):
+            self._transport.write(embeddings(self._body))
         elif b'"stream":true' not in self._body.replace(b" ", b""):
             self._transport.write(CHAT)
         else:

@@ -65,8 +65,16 @@ MODELS = {
 }
 OF_STORED = ("previous_response_id", "conversation", "prompt", "guardrails", "moderation")
 """What a made-up request names is not there."""
-NEVER_SERVED = {"/v1/prompts/{prompt_id}/set-default-version", "/v1/responses/{response_id}/cancel"}
-"""The version that there is is not hit upon by chance, and the response has ended."""
+NEVER_SERVED = {
+    "/v1/prompts/{prompt_id}/set-default-version",
+    "/v1/responses/{response_id}/cancel",
+    "/v1/uploads",
+    "/v1/uploads/{upload_id}/complete",
+    "/v1/vector-io/insert",
+    "/v1alpha/file-processors/process",
+}
+"""The version that there is is not hit upon by chance, the response has ended, and neither sizes, parts and embeddings
+nor files fit what they are for."""
 EVENTS: dict[str, Any] = {
     CHAT: ChatCompletionChunk,
     "/v1/completions": Completion,
@@ -99,7 +107,17 @@ async def _server(tmp_path: Path) -> AsyncIterator[Running]:
             "providers": {
                 "inference": [provider],
                 "tool_runtime": [{"provider_id": "mcp", "provider_type": "remote::model-context-protocol"}],
+                "files": [
+                    {
+                        "provider_id": "localfs",
+                        "provider_type": "inline::localfs",
+                        "config": {"storage_dir": str(tmp_path / "files")},
+                    }
+                ],
+                "file_processors": [{"provider_id": "auto", "provider_type": "inline::auto"}],
+                "vector_io": [{"provider_id": "faiss", "provider_type": "inline::faiss"}],
             },
+            "vector_stores": {"default_embedding_model": {"provider_id": "up", "model_id": "embed"}},
             "registered_resources": resources,
             "connectors": [{"connector_id": "loop", "url": mcp.url}],
         }
@@ -128,7 +146,16 @@ async def made(http: httpx.AsyncClient) -> dict[str, str]:
     said = {"type": "message", "role": "user", "content": "Hello"}
     conversation = (await http.post("/v1/conversations", json={"items": [said]})).json()["id"]
     items = (await http.get(f"/v1/conversations/{conversation}/items")).json()["data"]
+    form = {"file": ("a.txt", b"A text.")}
+    file = (await http.post("/v1/files", data={"purpose": "assistants"}, files=form)).json()["id"]
+    store = (await http.post("/v1/vector_stores", json={})).json()["id"]
+    batch = (await http.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file]})).json()["id"]
+    announced = {"filename": "a", "purpose": "assistants", "bytes": 1, "mime_type": "text/plain"}
     return {
+        "file_id": file,
+        "vector_store_id": store,
+        "batch_id": batch,
+        "upload_id": (await http.post("/v1/uploads", json=announced)).json()["id"],
         "connector_id": "loop",
         "tool_name": "add",
         "conversation_id": conversation,
@@ -181,6 +208,8 @@ class Trial:
             if path.startswith(RESPONSES):
                 kept: dict[str, Any] = {name: each for name, each in case.body.items() if name not in OF_STORED}
                 case.body = {"input": "Hello", **kept}
+        if self.mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and "vector" in path:
+            case.body = {**case.body, **self.known_in(case.body)}
         response = case.call(base_url=self.url, session=self.session)
         self.statuses.setdefault(path, set()).add(response.status_code)
         checks = CHECKS[self.mode]
@@ -192,6 +221,12 @@ class Trial:
             # A list of words, and in a query everything is one.
             checks = [check for check in checks if check is not negative_data_rejection]
         case.validate_response(response, checks=checks)
+
+    def known_in(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What there is, in place of ids that are made up."""
+        file, store = self.known["file_id"], self.known["vector_store_id"]
+        there = {"file_id": file, "file_ids": [file], "files": [{"file_id": file}], "vector_store_id": store}
+        return {name: value for name, value in there.items() if body.get(name) is not None}
 
 
 def check_events(text: str, kind: Any) -> None:

@@ -1,4 +1,4 @@
-"""Files to ingest whose chunks are known, one of them broken; other words for each seed, so that all is embedded anew."""
+"""Files to ingest whose chunks are known, one of them broken; for each seed other words, so that all is embedded."""
 
 from __future__ import annotations
 

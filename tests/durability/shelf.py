@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import struct
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Shelf(Site):
 
     def __init__(self, directory: Path, upstream: Upstream, kind: Kind, storage: dict[str, Any] | None) -> None:
         self.kind = kind
-        self._postgres = None if storage is None else storage["backends"]["sql_default"]
+        self.postgres = None if storage is None else storage["backends"]["sql_default"]
         super().__init__(directory, upstream, storage, self._sections(directory, upstream))
 
     @property
@@ -65,7 +66,7 @@ class Shelf(Site):
 
     async def rows(self, sql: str) -> list[tuple[Any, ...]]:
         """Of the server's database, whether it lives or not."""
-        if self._postgres is None:
+        if self.postgres is None:
             return await asyncio.to_thread(self._sqlite, sql, "ro")
         connection = await self._connect()
         try:
@@ -77,7 +78,7 @@ class Shelf(Site):
         """So much time passes for what was going on. No server may live."""
         for table, columns in TIMES.items():
             moved = ", ".join(f"{column} = {column} - {seconds}" for column in columns)
-            if self._postgres is None:
+            if self.postgres is None:
                 await asyncio.to_thread(self._sqlite, f"UPDATE {table} SET {moved}", "rw")
             else:
                 await self.rows(f"UPDATE {table} SET {moved}")
@@ -90,10 +91,9 @@ class Shelf(Site):
         query = VectorQuery(
             struct.pack(f"<{DIMENSION}f", *[1.0] * DIMENSION), ALL, version=await self._version(store_id)
         )
-        copy = self.directory / f"copy-{store_id}"
-        copy.mkdir(exist_ok=True)
-        async with self._provider(copy) as provider:
-            return sorted(hit.id for hit in await provider.search_vectors(Index(index_id, DIMENSION), query))
+        with tempfile.TemporaryDirectory(dir=self.directory) as copy:
+            async with self._provider(Path(copy)) as provider:
+                return sorted(hit.id for hit in await provider.search_vectors(Index(index_id, DIMENSION), query))
 
     async def _version(self, store_id: str) -> int:
         ((version,),) = await self.rows(f"SELECT version FROM ls_vector_stores WHERE id = '{store_id}'")
@@ -119,13 +119,13 @@ class Shelf(Site):
 
     @asynccontextmanager
     async def _database(self, copy: Path) -> AsyncIterator[Any]:
-        if self._postgres is None:
+        if self.postgres is None:
             await asyncio.to_thread(_copy, self.state / "sql_store.db", copy / "sql.db")
             database: Any = await open_sql(SqlSqliteBackend(db_path=copy / "sql.db"))
         else:
             from llama_stack.config.storage import SqlPostgresBackend
 
-            where = {name: value for name, value in self._postgres.items() if name != "type"}
+            where = {name: value for name, value in self.postgres.items() if name != "type"}
             database = await open_sql(SqlPostgresBackend(**where, pool_size=2))
         try:
             yield database
@@ -138,12 +138,12 @@ class Shelf(Site):
             return connection.execute(sql).fetchall()
 
     async def _connect(self) -> Any:
-        where = self._postgres
+        where = self.postgres
         assert where is not None
         return await asyncpg.connect(host=where["host"], database=where["db"], user=where["user"])
 
     def _sections(self, directory: Path, upstream: Upstream) -> dict[str, Any]:
-        where = self._postgres
+        where = self.postgres
         config: dict[str, Any] = {
             "inline::faiss": {"saved_chunks_min": 1},
             "inline::sqlite-vec": {},
@@ -153,14 +153,14 @@ class Shelf(Site):
         inference = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": upstream.base_url}}
         contents = {"storage_dir": str(directory / "contents")}
         return {
-            "apis": ["inference", "files", "file_processors", "vector_io"],
+            "apis": ["inference", "responses", "files", "file_processors", "vector_io"],
             "providers": {
                 "inference": [inference],
                 "files": [{"provider_id": "disk", "provider_type": "inline::localfs", "config": contents}],
                 "file_processors": [{"provider_id": "auto", "provider_type": "inline::auto", "config": {}}],
                 "vector_io": [index],
             },
-            "registered_resources": {"models": MODELS[:1]},
+            "registered_resources": {"models": MODELS},
             "vector_stores": {"default_embedding_model": {"provider_id": "up", "model_id": "embedder"}},
             "server": {
                 "runs": {"lease_s": LEASE_S, "poll_s": 0.1},
@@ -171,6 +171,5 @@ class Shelf(Site):
 
 def _copy(source: Path, target: Path) -> None:
     """Of a SQLite file that is in use."""
-    target.unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as there, closing(sqlite3.connect(target)) as here:
         there.backup(here)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import openai
@@ -91,10 +92,8 @@ class Storm:
                     self.done[name] = "gone"
 
     async def _try(self, name: str, step: Callable[[AsyncOpenAI], Awaitable[str]], client: AsyncOpenAI) -> None:
-        try:
+        with suppress(openai.APIConnectionError):
             self.done[name] = await step(client)
-        except openai.APIConnectionError:
-            pass
 
     async def _create(self, client: AsyncOpenAI) -> str:
         return (await client.files.create(file=("new.bin", self.uploaded), purpose="user_data")).id

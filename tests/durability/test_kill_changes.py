@@ -90,55 +90,79 @@ async def check(shelf: Shelf, storm: Storm, *, later: bool) -> None:
             await storm.again(client)
             await check_done(client, storm)
     if later:
-        await check_nothing_is_left_over(shelf)
+        await check_nothing_is_left_over(shelf, swept=True)
         await check_indexes(shelf)
-        await check_attributes(shelf)
 
 
 async def check_done(client: AsyncOpenAI, storm: Storm) -> None:
     """All that was confirmed."""
-    stores, files, done = storm.stores, storm.files, storm.done
+    await check_uploads(client, storm)
+    checks = {
+        "deleted": check_deleted,
+        "doomed": check_doomed,
+        "detached": check_detached,
+        "attached": check_attached,
+        "changed": check_changed,
+        "cancelled": check_cancelled,
+    }
+    for name, check_one in checks.items():
+        if name in storm.done:
+            await check_one(client, storm)
+
+
+async def check_uploads(client: AsyncOpenAI, storm: Storm) -> None:
     for name in ("created", "completed"):
-        if name in done:
-            assert (await client.files.content(done[name])).content == storm.uploaded
-    if "completed" in done:
-        assert (await client.uploads.complete(storm.upload, part_ids=storm.parts)).file is not None
-    if "deleted" in done:
-        with pytest.raises(openai.NotFoundError):
-            await client.files.retrieve(files["deleted.txt"])
-        for name in ("kept", "twin"):
-            assert files["deleted.txt"] not in await attached(client, stores[name])
-            page = await client.vector_stores.search(stores[name], query=storm.corpus.chunks("deleted.txt")[0])
-            assert files["deleted.txt"] not in {hit.file_id for hit in page.data}
-    if "doomed" in done:
-        with pytest.raises(openai.NotFoundError):
-            await client.vector_stores.retrieve(stores["doomed"])
-    kept = await attached(client, stores["kept"])
-    if "detached" in done:
-        assert files["detached.txt"] not in kept
-        assert files["detached.txt"] in await attached(client, stores["twin"])
-    if "attached" in done:
-        for name in ("kept", "twin"):
-            assert files["long.txt"] in await attached(client, stores[name])
-    if "changed" in done:
-        file = await client.vector_stores.files.retrieve(files["changed.txt"], vector_store_id=stores["kept"])
-        assert file.attributes == {"state": "new"}
-        wanted = {"type": "eq", "key": "state", "value": "new"}
-        page = await client.vector_stores.search(stores["kept"], query="subject", max_num_results=50, filters=wanted)
-        assert [hit.file_id for hit in page.data] == [files["changed.txt"]] * len(storm.corpus.chunks("changed.txt"))
-    if "cancelled" in done:
-        batch = await client.vector_stores.file_batches.retrieve(done["cancelled"], vector_store_id=stores["cancelled"])
-        assert (batch.status, batch.file_counts.in_progress) == ("cancelled", 0)
+        if name in storm.done:
+            assert (await client.files.content(storm.done[name])).content == storm.uploaded
+    if "completed" in storm.done:
+        again = await client.uploads.complete(storm.upload, part_ids=storm.parts)
+        assert again.file is not None
+        assert again.file.id == storm.done["completed"]
+
+
+async def check_deleted(client: AsyncOpenAI, storm: Storm) -> None:
+    file = storm.files["deleted.txt"]
+    with pytest.raises(openai.NotFoundError):
+        await client.files.retrieve(file)
+    for name in ("kept", "twin"):
+        assert file not in await attached(client, storm.stores[name])
+        page = await client.vector_stores.search(storm.stores[name], query=storm.corpus.chunks("deleted.txt")[0])
+        assert file not in {hit.file_id for hit in page.data}
+
+
+async def check_doomed(client: AsyncOpenAI, storm: Storm) -> None:
+    with pytest.raises(openai.NotFoundError):
+        await client.vector_stores.retrieve(storm.stores["doomed"])
+
+
+async def check_detached(client: AsyncOpenAI, storm: Storm) -> None:
+    assert storm.files["detached.txt"] not in await attached(client, storm.stores["kept"])
+    assert storm.files["detached.txt"] in await attached(client, storm.stores["twin"])
+
+
+async def check_attached(client: AsyncOpenAI, storm: Storm) -> None:
+    for name in ("kept", "twin"):
+        assert storm.files["long.txt"] in await attached(client, storm.stores[name])
+
+
+async def check_changed(client: AsyncOpenAI, storm: Storm) -> None:
+    file_id, store_id = storm.files["changed.txt"], storm.stores["kept"]
+    file = await client.vector_stores.files.retrieve(file_id, vector_store_id=store_id)
+    assert file.attributes == {"state": "new"}
+    page = await client.vector_stores.search(
+        store_id,
+        query="subject",
+        max_num_results=50,
+        filters={"type": "eq", "key": "state", "value": "new"},
+    )
+    assert [hit.file_id for hit in page.data] == [file_id] * len(storm.corpus.chunks("changed.txt"))
+
+
+async def check_cancelled(client: AsyncOpenAI, storm: Storm) -> None:
+    store_id = storm.stores["cancelled"]
+    batch = await client.vector_stores.file_batches.retrieve(storm.done["cancelled"], vector_store_id=store_id)
+    assert (batch.status, batch.file_counts.in_progress) == ("cancelled", 0)
 
 
 async def attached(client: AsyncOpenAI, store_id: str) -> set[str]:
     return {file.id async for file in client.vector_stores.files.list(store_id)}
-
-
-async def check_attributes(shelf: Shelf) -> None:
-    """Chunks have the attributes of their file, whatever was told to the provider when."""
-    other = await shelf.rows(
-        "SELECT c.id FROM ls_chunks AS c JOIN ls_vector_store_files AS f ON f.store = c.store AND f.file = c.document "
-        "WHERE f.attributes <> c.attributes"
-    )
-    assert other == []

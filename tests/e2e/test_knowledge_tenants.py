@@ -277,8 +277,8 @@ async def test_lists_and_searches_have_ones_own_alone(house: House) -> None:
         assert [store["id"] for store in (await house.get(who, STORES))["data"]] == [ids["store"]]
         for mode in ("vector", "keyword", "hybrid"):
             for others in ({}, {"filters": {"type": "eq", "key": "kind", "value": "note"}}):
-                wanted = {"query": "swordfish", "search_mode": mode, "max_num_results": 50, **others}
-                page = (await house.send(who, Ask("POST", f"{OWN}/search", wanted), {})).json()
+                asked = {"query": "swordfish", "search_mode": mode, "max_num_results": 50, **others}
+                page = (await house.send(who, Ask("POST", f"{OWN}/search", asked), {})).json()
                 assert {hit["file_id"] for hit in page["data"]} == files, (who, mode)
                 assert {hit["attributes"]["whose"] for hit in page["data"]} == {who}
                 assert {hit["content"][0]["text"] for hit in page["data"]} == {NOTE, f"{NOTE} It is of {who}."}
@@ -286,8 +286,8 @@ async def test_lists_and_searches_have_ones_own_alone(house: House) -> None:
             wanted = {"query": "swordfish", "filters": {"type": "eq", "key": "whose", "value": other}}
             assert (await house.send(who, Ask("POST", f"{OWN}/search", wanted), {})).json()["data"] == []
             chosen = {"type": "in", "key": "file_id", "value": [house.holdings[other].ids["file"]]}
-            wanted = {"query": "swordfish", "filters": chosen}
-            assert (await house.send(who, Ask("POST", f"{OWN}/search", wanted), {})).json()["data"] == []
+            by_id = {"query": "swordfish", "filters": chosen}
+            assert (await house.send(who, Ask("POST", f"{OWN}/search", by_id), {})).json()["data"] == []
 
 
 async def test_an_answer_cites_ones_own_files_alone(house: House) -> None:

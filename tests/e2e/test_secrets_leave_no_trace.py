@@ -18,6 +18,7 @@ import yaml
 from websockets.asyncio.client import connect
 
 from llama_stack.security.authentication import new_key
+from tests.support.knowledge import DIMENSION, embedding_words
 from tests.support.mcp_server import LoopbackMcp
 from tests.support.running import RunningServer, environment
 from tests.support.upstream import Tool, Upstream, Wire, calls, text
@@ -43,12 +44,28 @@ class House:
             "provider_type": "remote::vllm",
             "config": {"base_url": upstream.base_url},
         }
+        storage = {"storage_dir": str(directory / "kept")}
+        providers = {
+            "inference": [provider],
+            "files": [{"provider_id": "localfs", "provider_type": "inline::localfs", "config": storage}],
+            "file_processors": [{"provider_id": "auto", "provider_type": "inline::auto"}],
+            "vector_io": [{"provider_id": "faiss", "provider_type": "inline::faiss"}],
+        }
+        embedder = {
+            "model_id": "embedder",
+            "provider_id": "scripted",
+            "model_type": "embedding",
+            "metadata": {"embedding_dimension": DIMENSION},
+            "model_validation": False,
+        }
         self.config.write_text(
             yaml.safe_dump(
                 {
                     "version": 2,
                     "distro_name": "house",
-                    "providers": {"inference": [provider]},
+                    "providers": providers,
+                    "registered_resources": {"models": [embedder]},
+                    "vector_stores": {"default_embedding_model": {"provider_id": "scripted", "model_id": "embedder"}},
                     "server": {
                         "auth": {"provider_config": {"type": "api_keys", "keys": held}},
                         "egress": {"allowed_hosts": ["127.0.0.1"]},
@@ -132,6 +149,59 @@ async def test_nothing_is_left_of_secrets(tmp_path: Path) -> None:
     everything |= {str(path): path.read_bytes() for path in house.files() if path != house.config}
     for secret in (TOKEN, HEADER, PROVIDER, CONNECTOR, house.key.key):
         assert [place for place, found in everything.items() if secret.encode() in found] == [], secret
+
+
+async def test_nothing_is_left_of_secrets_of_ingestion(tmp_path: Path) -> None:
+    """Files are ingested with the key that came with the request: after it, and after one that the provider refuses."""
+    said: list[str] = []
+    async with Upstream() as upstream:
+        upstream.always(embedding_words, on="/embeddings")
+        house = House(tmp_path, upstream)
+        server = await house.start()
+        try:
+            async with house.client(server) as http:
+                await ingest(http, upstream, said)
+                paths = "/metrics", "/v1/files", "/v1/vector_stores", "/v1/providers"
+                said += [(await http.get(path)).text for path in paths]
+            embedded = [request for request in upstream.requests if request.path.endswith("/embeddings")]
+            assert len(embedded) >= 3
+            assert {request.headers["authorization"] for request in embedded} == {f"Bearer {PROVIDER}"}
+            assert house.sealed() == 0
+        finally:
+            server.stop()
+    assert server.events("request_failed") == []
+    everything = {"replies": "\n".join(said).encode(), "log": server.said.encode()}
+    everything |= {str(path): path.read_bytes() for path in house.files() if path != house.config}
+    for secret in (PROVIDER, house.key.key):
+        assert [place for place, found in everything.items() if secret.encode() in found] == [], secret
+
+
+async def ingest(http: httpx.AsyncClient, upstream: Upstream, said: list[str]) -> None:
+    store = (await http.post("/v1/vector_stores", json={})).json()["id"]
+    files = []
+    for name, content in (
+        ("a.txt", b"A text about swordfish."),
+        ("b.pdf", b"%PDF-1.4 broken"),
+        ("c.txt", b"Another one."),
+    ):
+        form = {"file": (name, content)}
+        made = await http.post("/v1/files", data={"purpose": "assistants"}, files=form)
+        files.append(made.json()["id"])
+    for number, ids in enumerate(([files[0], files[1]], [files[2]])):
+        if number:
+            wrong = {"error": {"message": f"Incorrect API key provided: {PROVIDER}.", "code": "invalid_api_key"}}
+            upstream.always(Wire().json(wrong, status=401), on="/embeddings")
+        batch = (await http.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": ids})).json()["id"]
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                page = await http.get(f"/v1/vector_stores/{store}/file_batches/{batch}/files")
+                if "in_progress" not in {file["status"] for file in page.json()["data"]}:
+                    break
+                await asyncio.sleep(0.02)
+        said.append(page.text)
+        statuses = [file["status"] for file in page.json()["data"]]
+        assert sorted(statuses) == (["failed"] if number else ["completed", "failed"])
+        said.append((await http.post(f"/v1/vector_stores/{store}/search", json={"query": "swordfish"})).text)
 
 
 async def use(http: httpx.AsyncClient, upstream: Upstream, mcp: LoopbackMcp, said: list[str]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from openai import NotFoundError
 
 from tests.support.knowledge import STORES, Library, library
+from tests.support.upstream import Wire, embeddings
 
 pytestmark = pytest.mark.anyio
 
@@ -197,6 +198,7 @@ async def test_file_batches(lib: Library) -> None:
     listed = [file async for file in batches.list_files(batch.id, vector_store_id=store.id, limit=2)]
     assert sorted(file.id for file in listed) == sorted(ids)
     assert {file.attributes["of"] for file in listed if file.attributes} == {"all"}
+    assert await batches.cancel(batch.id, vector_store_id=store.id) == batch, "there was nothing to cancel"
 
     own = [{"file_id": ids[0], "attributes": {"n": 1}}, {"file_id": ids[1], "attributes": {"n": 2}}]
     other = await lib.openai.vector_stores.create()
@@ -208,6 +210,21 @@ async def test_file_batches(lib: Library) -> None:
     )
     assert (uploaded.status, uploaded.file_counts.completed) == ("completed", 2)
     assert (await lib.found(store.id, "Where do ants live?"))[0] == "Ants live in hills"
+
+
+async def test_clients_are_told_when_to_ask_again(lib: Library) -> None:
+    store = await lib.store()
+    lib.upstream.reply(embeddings(wire=Wire(stall_after=0)), on="/embeddings")
+    ids = [await lib.file(CAPITALS[0])]
+    made = await lib.openai.vector_stores.file_batches.create(store.id, file_ids=ids)
+    for path in (f"file_batches/{made.id}", f"files/{ids[0]}"):
+        reply = await lib.http.get(f"{STORES}/{store.id}/{path}")
+        assert reply.json()["status"] == "in_progress"
+        assert 100 <= int(reply.headers["openai-poll-after-ms"]) <= 2000
+    cancelled = await lib.openai.vector_stores.file_batches.cancel(made.id, vector_store_id=store.id)
+    assert (cancelled.status, cancelled.file_counts.cancelled) == ("cancelled", 1)
+    reply = await lib.http.get(f"{STORES}/{store.id}/file_batches/{made.id}")
+    assert "openai-poll-after-ms" not in reply.headers
 
 
 async def test_an_expired_store_says_so(lib: Library) -> None:

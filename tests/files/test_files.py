@@ -23,18 +23,6 @@ pytestmark = pytest.mark.anyio
 HOUR = {"expires_after[anchor]": "created_at", "expires_after[seconds]": "3600"}
 
 
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Running]:
-    async with file_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def sdk(server: Running) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with sdk_for(server) as sdk:
-        yield sdk
-
-
 async def create(server: Running, *parts: Any) -> httpx.Response:
     """A form with its parts in this order; a field's filename is None."""
     async with client(server) as http:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +19,6 @@ from tests.support.users import as_user, edge_for_users
 pytestmark = pytest.mark.anyio
 
 BODY = bytes(range(256)) * 4000
-
-
-@pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Running]:
-    async with file_server(tmp_path) as server:
-        yield server
-
-
-@pytest.fixture
-async def sdk(server: Running) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with sdk_for(server) as sdk:
-        yield sdk
 
 
 async def begun(sdk: openai.AsyncOpenAI, size: int = len(BODY), **more: Any) -> Upload:

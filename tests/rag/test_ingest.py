@@ -60,6 +60,29 @@ async def check_nothing(site: Ingesting, store: StoreRecord, name: str) -> None:
     assert site.index.ids(store.index_id, name) == set()
 
 
+class Counter:
+    """`rag.ports.InsertMetrics`."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[str, int]] = []
+
+    def inserted(self, provider: str, chunks: int, duration_s: float) -> None:
+        assert duration_s > 0
+        self.batches.append((provider, chunks))
+
+
+async def test_each_batch_is_counted(database: Database, tmp_path: Path, embeddings: HashingEmbedder) -> None:
+    counter = Counter()
+    async with ingesting(database, tmp_path, embeddings, metrics=counter) as site:
+        store = await site.new_store()
+        await site.attach(store, {"long": LONG})
+        await site.settled(store)
+        rows = len(await site.chunks(store, "long"))
+    assert len(counter.batches) > 1
+    assert {provider for provider, _ in counter.batches} == {store.provider}
+    assert sum(chunks for _, chunks in counter.batches) == rows
+
+
 async def test_files_become_chunks_that_are_found(database: Database, site: Ingesting) -> None:
     store = await site.new_store()
     await site.attach(store, {"short": SHORT, "long": LONG}, attributes={"year": 2024.0})

@@ -25,18 +25,30 @@ def found(**hits: list[Hit]) -> dict[Any, list[Hit]]:
 
 
 def test_without_options_the_run_config_decides() -> None:
-    assert plan(None) == RankingPlan("rrf", 0.5, 0.5, 60, None, 1.0, 0.0)
+    assert plan(None) == RankingPlan("auto", 0.5, 0.5, 60, None, 1.0, 0.0)
     retrieval = {"default_reranker_strategy": "weighted", "weighted_search_alpha": 0.75, "rrf_impact_factor": 10}
     made = plan(None, {"chunk_retrieval_params": retrieval, **RERANKER})
-    assert made == RankingPlan("weighted", 0.75, 0.25, 10, "tei/bge", 1.0, 0.0)
+    assert made == RankingPlan("weighted", 0.75, 0.25, 10, None, 1.0, 0.0)
 
 
 @pytest.mark.parametrize("ranker", ["auto", "default-2024-11-15", None])
-def test_the_default_rerank_model_is_asked_unless_ranking_is_off(ranker: str | None) -> None:
-    assert plan({"ranker": ranker}, RERANKER).model == "tei/bge"
-    assert plan({"ranker": "none"}, RERANKER).model is None
-    assert plan({"ranker": "rrf"}, RERANKER).model is None
+def test_the_default_rerank_model_is_asked_where_neural_is_said(ranker: str | None) -> None:
+    neural = {"chunk_retrieval_params": {"default_reranker_strategy": "neural"}, **RERANKER}
+    assert plan({"ranker": ranker}, neural).model == "tei/bge"
+    assert plan({"ranker": ranker}, RERANKER).model is None
+    assert plan({"ranker": "neural"}, RERANKER).model == "tei/bge"
+    assert plan({"ranker": "none"}, neural).model is None
+    assert plan({"ranker": "rrf"}, neural).model is None
     assert plan({"ranker": "neural", "model": "other/one"}, RERANKER).model == "other/one"
+
+
+@pytest.mark.parametrize("ranker", ["auto", None])
+def test_what_only_one_strategy_knows_chooses_it(ranker: str | None) -> None:
+    assert plan({"ranker": ranker, "hybrid_search": {"embedding_weight": 3, "text_weight": 1}}).fusion == "rrf"
+    assert plan({"ranker": ranker, "impact_factor": 5}).fusion == "rrf"
+    assert plan({"ranker": ranker, "alpha": 0.75}).fusion == "weighted"
+    assert plan({"ranker": ranker, "weights": {"vector": 1, "keyword": 2}}).fusion == "weighted"
+    assert plan({"ranker": "neural", "model": "m", "weights": {"neural": 0.5}}).fusion == "auto"
 
 
 def test_shares() -> None:
@@ -78,6 +90,15 @@ def test_hybrid_scores_by_strategy() -> None:
     assert fused(hits, RankingPlan("weighted", 0.5, 0.5)) == pytest.approx({"a": 0.4, "b": 0.575})
     by_rank = fused(hits, RankingPlan("rrf"))
     assert by_rank["b"] > by_rank["a"]
+
+
+def test_words_are_added_to_the_similarity_by_what_they_cover() -> None:
+    hits = found(vector=[Hit("a", 0.8), Hit("b", 0.6)], keyword=[Hit("b", 3.0), Hit("c", 1.0)])
+    scores = fused(hits, RankingPlan(), {"a": 0.0, "b": 1.0, "c": 0.0})
+    assert scores == pytest.approx({"a": 0.8 / 1.3, "b": 0.9 / 1.3, "c": 0.6 / 1.3})
+    assert fused(found(vector=[], keyword=[Hit("c", 1.0)]), RankingPlan(), {"c": 1.0}) == pytest.approx(
+        {"c": 0.3 / 1.3}
+    )
 
 
 def test_several_queries_count_by_the_best() -> None:

@@ -139,12 +139,21 @@ async def test_a_query_without_words_finds_nothing_by_words() -> None:
 
 async def test_a_hybrid_search_asks_both_for_more_than_is_wanted() -> None:
     shelf = Shelf(nearest={VECTOR: ranked("a", "b", "c")}, worded={"bees": ranked("c", "d", "a")})
-    found = await searched(shelf, wanted("hybrid"))
+    found = await searched(shelf, replace(wanted("hybrid"), ranking=RankingPlan("rrf")))
     assert {query.limit for query in shelf.asked} == {12}
     assert set(ids(found)[:2]) == {"a", "c"}, "both found them"
     scores = [each.score for each in found]
     assert scores == sorted(scores, reverse=True)
     assert all(0 <= score <= 1 for score in scores)
+
+
+async def test_a_hybrid_search_ranks_by_what_the_words_cover() -> None:
+    nearest, worded = many(8), ranked("c2", "c7", "elsewhere")
+    shelf = Shelf(nearest={VECTOR: nearest}, worded={"c7": worded}, gone=frozenset({"c1"}))
+    found = await searched(shelf, wanted("hybrid", queries=("What is c7?",)))
+    assert ids(found) == ["c7", "c0", "c2"], "the chunk with the code; then those that are nearest, and there"
+    assert found[0].score == pytest.approx((nearest[7][1] + 0.3) / 1.3)
+    assert found[1].score == pytest.approx(nearest[0][1] / 1.3)
 
 
 async def test_of_several_queries_the_best_score_counts() -> None:

@@ -40,6 +40,20 @@ async def test_sweeps_in_batches_until_one_is_not_full() -> None:
     assert rows.batches == [3, 3, 1]
 
 
+async def test_begins_at_once_when_it_is_woken() -> None:
+    rows = Rows(1)
+    sweeper = Sweeper("rows", rows.sweep, interval_s=3600)
+    sweeper.start()
+    for count in (1, 2):
+        rows.count = count
+        rows.done.clear()
+        sweeper.wake()
+        async with asyncio.timeout(10):
+            await rows.done.wait()
+    await sweeper.stop()
+    assert rows.batches == [1, 2]
+
+
 async def test_goes_on_after_a_failure(caplog: pytest.LogCaptureFixture) -> None:
     rows = Rows(5, failures=1)
     sweeper = Sweeper("rows", rows.sweep, interval_s=0.001, rows_max=2)

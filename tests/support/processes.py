@@ -10,7 +10,8 @@ def children(pid: int) -> set[int]:
     """The process's own children, of all its threads."""
     found: set[int] = set()
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        found |= {int(child) for child in (thread / "children").read_text().split()}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a thread that has just ended
+            found |= {int(child) for child in (thread / "children").read_text().split()}
     return found
 
 

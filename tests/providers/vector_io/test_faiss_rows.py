@@ -17,8 +17,9 @@ from llama_stack.storage.sql.knowledge.changes import StoreChanges
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
 from llama_stack.storage.sql.knowledge.records import Attachment, ChunkRecord, NewAttachment, NewStore, StoreRecord
+from llama_stack.storage.sql.knowledge.rows import SEEN_CHUNKS
 from llama_stack.storage.sql.knowledge.stores import VectorStoreTable
-from llama_stack.storage.sql.tables import CHUNKS
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS
 from llama_stack_api.filters import Filter, matches
 from llama_stack_api.ports.vector_io import FollowsRows, Index, VectorIndex, VectorQuery
 from llama_stack_api.principal import Principal
@@ -61,7 +62,9 @@ class Server:
         return {hit.id for hit in await self.provider.search_vectors(Index(store.index_id, DIMENSION), query)}
 
     async def expected(self, store: StoreRecord, wanted: Filter | None) -> set[str]:
-        rows = await self.database.read(sa.select(CHUNKS.c.id, CHUNKS.c.attributes).where(CHUNKS.c.store == store.id))
+        rows = await self.database.read(
+            sa.select(CHUNKS.c.id, CHUNK_SETS.c.attributes).select_from(SEEN_CHUNKS).where(CHUNKS.c.store == store.id)
+        )
         return {id for id, attributes in rows if wanted is None or matches(wanted, json.loads(attributes))}
 
 

@@ -23,9 +23,10 @@ from llama_stack.storage.sql.knowledge.records import (
     NewStore,
     StoreRecord,
 )
+from llama_stack.storage.sql.knowledge.rows import SEEN_CHUNKS
 from llama_stack.storage.sql.knowledge.stores import VectorStoreTable
 from llama_stack.storage.sql.knowledge.words import SqlKeywordIndex
-from llama_stack.storage.sql.tables import CHUNK_WORDS, CHUNKS, STORE_FILES, VECTOR_STORES
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNK_WORDS, CHUNKS, STORE_FILES, VECTOR_STORES
 from llama_stack_api.principal import Principal
 
 ALICE = Principal(id="alice", tenant="acme")
@@ -79,11 +80,16 @@ class KnowledgeTables:
         used = sa.select(sa.func.coalesce(sa.func.sum(files.usage_bytes), 0)).where(files.store == store_id)
         words = (
             sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(CHUNK_WORDS.c.length), 0))
-            .join_from(CHUNK_WORDS, CHUNKS, CHUNKS.c.number == CHUNK_WORDS.c.number)
+            .select_from(SEEN_CHUNKS.join(CHUNK_WORDS, CHUNKS.c.number == CHUNK_WORDS.c.number))
             .where(CHUNKS.c.store == store_id)
         )
-        ((usage,),) = await self.database.read(used)
+        of_sets = [sa.func.coalesce(sa.func.sum(CHUNK_SETS.c[name]), 0) for name in ("chunks", "words")]
         ((with_words, length),) = await self.database.read(words)
+        ((in_sets, length_of_sets),) = await self.database.read(
+            sa.select(*of_sets).where(CHUNK_SETS.c.store == store_id, CHUNK_SETS.c.removed_at.is_(None))
+        )
+        assert (with_words, length) == (int(in_sets), int(length_of_sets)), "each set knows its own"
+        ((usage,),) = await self.database.read(used)
         return FileCounts(**dict(by_status)), int(usage), with_words, int(length)
 
     async def counted(self, store_id: str) -> tuple[FileCounts, int, int, int]:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from llama_stack.storage.sql.knowledge import changes
 from llama_stack.storage.sql.knowledge.records import NewAttachment, StoreRecord
+from llama_stack.storage.sql.knowledge.rows import SEEN_CHUNKS
 from llama_stack.storage.sql.tables import CHUNKS
 from llama_stack_api.ports.vector_io import Attributes, ChunkRow, ChunkRows, Index
 from tests.storage.knowledge.tables import ALICE, KnowledgeTables, chunk, chunks, of
@@ -55,7 +56,9 @@ def _with(row: ChunkRow, attributes: Attributes) -> ChunkRow:
 async def _rows(tables: KnowledgeTables, store: StoreRecord) -> dict[str, ChunkRow]:
     follower = Follower(tables.changes, index_of(store))
     await follower.catch_up()
-    stored = await tables.database.read(sa.select(CHUNKS.c.id).where(CHUNKS.c.store == store.id))
+    stored = await tables.database.read(
+        sa.select(CHUNKS.c.id).select_from(SEEN_CHUNKS).where(CHUNKS.c.store == store.id)
+    )
     assert follower.chunks.keys() == {chunk_id for (chunk_id,) in stored}
     return follower.chunks
 

@@ -10,8 +10,10 @@ import sqlalchemy as sa
 
 from llama_stack.storage.sql.knowledge.chunks import ADD_MAX
 from llama_stack.storage.sql.knowledge.records import AttributeValues, FileCounts, FoundChunk, NewAttachment
-from llama_stack.storage.sql.tables import CHUNK_WORDS, CHUNKS
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNK_WORDS, CHUNKS
 from llama_stack_api.errors import InvalidRequest
+from llama_stack_api.filters import ComparisonFilter
+from llama_stack_api.ports.vector_io import Index, KeywordQuery
 from tests.storage.knowledge.tables import ALICE, KnowledgeTables, chunk, chunks, of, vector
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +83,10 @@ async def test_what_a_client_wrote_is_replaced(tables: KnowledgeTables) -> None:
     assert await tables.chunks.delete_document(store.id, "doc")
     assert not await tables.chunks.delete_document(store.id, "doc")
     assert await tables.counted(store.id) == await tables.recount(store.id) == (FileCounts(), 0, 0, 0)
-    assert await tables.database.read(sa.select(CHUNK_WORDS.c.number)) == []
+    while await tables.chunks.sweep():
+        pass
+    for table in (CHUNK_WORDS, CHUNKS, CHUNK_SETS):
+        assert await tables.database.read(sa.select(table.c.number)) == []
     assert [change.document for change in await tables.changes.pending()] == ["doc"]
 
 
@@ -126,3 +131,86 @@ async def test_many_ids_at_once(tables: KnowledgeTables) -> None:
     assert found.keys() == {each.id for each in made}
     known = await tables.chunks.known_embeddings([each.digest for each in made])
     assert known == {each.digest: each.embedding for each in made}
+
+
+async def test_what_is_removed_is_out_of_sight_and_goes_in_slices(tables: KnowledgeTables) -> None:
+    store = await tables.store()
+    kept = await tables.ingest(store, "kept", ["word kept"])
+    gone = await tables.ingest(store, "gone", [f"word {number}" for number in range(20)])
+    before = [each.id for each in await tables.chunks.of_document(store.id, "gone")]
+    await tables.files.detach(ALICE, store.id, "gone")
+    ((rows,),) = await tables.database.read(sa.select(sa.func.count()).select_from(CHUNKS))
+    assert rows == 21, "they are there still"
+    attached = await tables.ingest(store, "gone", ["word again"])
+
+    async def check() -> None:
+        assert await tables.chunks.found(store.id, before) == {}
+        assert [each.text for each in await tables.chunks.of_document(store.id, "gone")] == ["word again"]
+        for filter_ in (None, ComparisonFilter(type="eq", key="lang", value="en")):
+            query = KeywordQuery(("word",), 50, filter_)
+            hits = await tables.words.search_keywords(Index(store.index_id, 2), query)
+            assert {hit.id for hit in hits} == {each.id for file in (kept, attached) for each in chunks(file, ["x"])}
+        delta = await tables.changes.since(Index(store.index_id, 2), 0)
+        assert [row.document async for slice_ in delta.chunks for row in slice_] == ["kept", "gone"]
+        assert await tables.counted(store.id) == await tables.recount(store.id) == (FileCounts(completed=2), 20, 2, 4)
+
+    assert gone.attachment != attached.attachment
+    await check()
+    assert await tables.chunks.sweep(7) == 7
+    await check()
+    while await tables.chunks.sweep(7) >= 7:
+        pass
+    await check()
+    for table, left in ((CHUNKS, 2), (CHUNK_WORDS, 2), (CHUNK_SETS, 2)):
+        assert await tables.database.read(sa.select(sa.func.count()).select_from(table)) == [(left,)]
+
+
+async def test_sweeps_at_once(tables: KnowledgeTables) -> None:
+    store = await tables.store()
+    for name in ("file-1", "file-2"):
+        await tables.ingest(store, name, [f"{name} {number}" for number in range(30)])
+        await tables.files.detach(ALICE, store.id, name)
+
+    async def sweep() -> None:
+        while await tables.chunks.sweep(3):
+            pass
+
+    await asyncio.gather(*(sweep() for _ in range(4)))
+    for table in (CHUNKS, CHUNK_WORDS, CHUNK_SETS):
+        assert await tables.database.read(sa.select(sa.func.count()).select_from(table)) == [(0,)]
+
+
+async def test_a_client_writes_again_what_is_removed_but_not_swept(tables: KnowledgeTables) -> None:
+    store = await tables.store()
+    one, two = chunk("one"), chunk("two", ordinal=1, attributes={"lang": "de"})
+    for _ in range(3):
+        assert await tables.chunks.add(store.id, [one, two], attachment=None, words=["one", "two"])
+        assert await tables.counted(store.id) == await tables.recount(store.id) == (FileCounts(), 0, 2, 2)
+        assert await tables.chunks.delete_document(store.id, "doc")
+        assert await tables.chunks.found(store.id, [one.id, two.id]) == {}
+    assert await tables.chunks.add(store.id, [one, two], attachment=None, words=["one", "two"])
+    moved = replace(two, attributes={"lang": "fr"})
+    assert await tables.chunks.add(store.id, [moved], attachment=None, words=["two"])
+    while await tables.chunks.sweep():
+        pass
+    found = await tables.chunks.found(store.id, [one.id, two.id])
+    assert {key: each.chunk.attributes for key, each in found.items()} == {
+        one.id: {"lang": "en"},
+        two.id: {"lang": "fr"},
+    }
+    assert await tables.counted(store.id) == await tables.recount(store.id) == (FileCounts(), 0, 2, 2)
+    sets = await tables.database.read(sa.select(CHUNK_SETS.c.number))
+    assert len(sets) == 2, "none is left empty"
+
+
+async def test_attributes_of_a_file_with_chunks_of_a_client(tables: KnowledgeTables) -> None:
+    """They are those of all its chunks; what the client writes later has its own again."""
+    store = await tables.store()
+    await tables.ingest(store, "file-1", ["one"])
+    by_client = chunk("two", document="file-1", ordinal=1)
+    assert await tables.chunks.add(store.id, [by_client], attachment=None)
+    await tables.files.set_attributes(ALICE, store.id, "file-1", {"new": True})
+    later = chunk("three", document="file-1", ordinal=2)
+    assert await tables.chunks.add(store.id, [later], attachment=None)
+    given = [each.attributes for each in await tables.chunks.of_document(store.id, "file-1")]
+    assert given == [{"new": True}, {"new": True}, {"lang": "en"}]

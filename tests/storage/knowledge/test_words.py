@@ -68,13 +68,18 @@ async def test_scores_do_not_depend_on_other_stores(tables: KnowledgeTables) -> 
     assert await tables.words.search_keywords(Index(store.index_id, 2), query) == alone
 
 
-@pytest.mark.parametrize("limits", [(10_000, 20_000), (20, 1000), (5, 30)], ids=["all", "few ranked", "common"])
+@pytest.mark.parametrize(
+    "limits",
+    [(10_000, 20_000, 20_000), (10_000, 20_000, 0), (20, 1000, 100), (5, 30, 0)],
+    ids=["all", "index", "few ranked", "common"],
+)
 async def test_matches_are_right_whatever_is_ranked(
-    tables: KnowledgeTables, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int]
+    tables: KnowledgeTables, monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int, int]
 ) -> None:
     """A chunk is found exactly if it has one of the words and passes the filter."""
     monkeypatch.setattr(words_module, "RANKED_MAX", limits[0])
     monkeypatch.setattr(words_module, "COMMON", limits[1])
+    monkeypatch.setattr(words_module, "LOOKED_MAX", limits[2])
     choose = random.Random(1)
     store = await tables.store()
     vocabulary = [f"w{number}" for number in range(30)]

@@ -61,6 +61,12 @@ Integer: TypeAlias = Annotated[int, Strict()]
 Number: TypeAlias = Annotated[float, Strict()]
 Flag: TypeAlias = Annotated[bool, Strict()]
 
+Integer64: TypeAlias = Annotated[int, Strict(), Field(ge=-(2**63), lt=2**63)]
+"""Before `Number` in a union: whole numbers beyond 64 bits are floats, as they are to most readers of JSON."""
+
+Scalar: TypeAlias = Annotated[str | Flag | Integer64 | Number, Field(union_mode="left_to_right")]
+"""A value that can be compared."""
+
 Metadata: TypeAlias = Annotated[
     dict[Annotated[str, StringConstraints(max_length=64)], Annotated[str, StringConstraints(max_length=512)]],
     Field(max_length=16, description="Up to 16 pairs; keys of up to 64 and values of up to 512 characters."),

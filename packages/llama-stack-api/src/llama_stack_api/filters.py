@@ -15,9 +15,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from llama_stack_api.base import Flag, Integer, Number, WireModel
-
-Scalar: TypeAlias = Annotated[str | Flag | Integer | Number, Field(union_mode="left_to_right")]
+from llama_stack_api.base import Scalar, WireModel
 
 
 class ComparisonFilter(WireModel):
@@ -59,19 +57,20 @@ def matches(wanted: Filter, attributes: Mapping[str, str | float | bool]) -> boo
 
 def _equals(found: str | float | bool | None, value: Scalar | list[Scalar]) -> bool:
     choices = value if isinstance(value, list) else [value]
-    return any(_kind(found) is _kind(each) and found == each for each in choices)
+    return any(kind_of(found) is kind_of(each) and found == each for each in choices)
 
 
 def _is_ordered(wanted: ComparisonFilter, found: str | float | bool | None) -> bool:
     value = wanted.value
-    kind = _kind(found)
-    if kind not in (str, float) or kind is not _kind(value):
+    kind = kind_of(found)
+    if kind not in (str, float) or kind is not kind_of(value):
         return False
     order = (found > value) - (found < value)  # type: ignore[operator]
     return {"gt": order > 0, "gte": order >= 0, "lt": order < 0, "lte": order <= 0}[wanted.type]
 
 
-def _kind(value: object) -> type | None:
+def kind_of(value: object) -> type | None:
+    """`bool`, `float` (of all numbers) or `str`; None for what is no value of an attribute."""
     if isinstance(value, bool):
         return bool
     if isinstance(value, int | float):

@@ -24,6 +24,12 @@ class PageParams(WireModel):
     order: Order = "desc"
 
 
+class EitherPageParams(PageParams):
+    """And, with `before`, that come before that item."""
+
+    before: str | None = None
+
+
 class Page(WireModel, Generic[T]):
     """`last_id` is the `after` of the next page, which exists if `has_more`. The ids are null in an empty page."""
 

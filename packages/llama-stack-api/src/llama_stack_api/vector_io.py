@@ -6,12 +6,16 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeAlias,
 
 from pydantic import Field, StringConstraints, model_validator
 
-from llama_stack_api.base import Flag, Integer, JsonObject, Metadata, Number, UnixTime, WireModel
+from llama_stack_api.base import Flag, Integer, Integer64, JsonObject, Metadata, Number, UnixTime, WireModel
 from llama_stack_api.common.content_types import InterleavedContent
 from llama_stack_api.filters import Filter
 from llama_stack_api.openai.responses.tools import HybridSearch
 from llama_stack_api.paging import Page
 from llama_stack_api.vector_stores import VectorStore
+
+Count: TypeAlias = Annotated[int, Field(ge=0, lt=2**31)]
+
+EMBEDDING_DIMENSION_MAX = 2**16
 
 
 class ChunkMetadata(WireModel):
@@ -27,9 +31,9 @@ class ChunkMetadata(WireModel):
     updated_timestamp: int | None = None
     chunk_window: str | None = None
     chunk_tokenizer: str | None = None
-    content_token_count: int | None = None
+    content_token_count: Count | None = None
     metadata_token_count: int | None = None
-    page: int | None = Field(default=None, description="Of the document, counted from 1.")
+    page: Count | None = Field(default=None, description="Of the document, counted from 1.")
 
 
 class Chunk(WireModel):
@@ -162,7 +166,7 @@ VectorStoreFileAttributes: TypeAlias = Annotated[
     dict[
         Annotated[str, StringConstraints(max_length=64)],
         Annotated[
-            Annotated[str, StringConstraints(max_length=512)] | Flag | Integer | Number,
+            Annotated[str, StringConstraints(max_length=512)] | Flag | Integer64 | Number,
             Field(union_mode="left_to_right"),
         ],
     ],
@@ -330,7 +334,7 @@ class OpenAICreateVectorStoreRequestWithExtraBody(WireModel):
     chunking_strategy: VectorStoreChunkingStrategy | None = None
     metadata: Metadata | None = None
     embedding_model: str | None = None
-    embedding_dimension: Integer | None = Field(default=None, ge=1)
+    embedding_dimension: Integer | None = Field(default=None, ge=1, le=EMBEDDING_DIMENSION_MAX)
     provider_id: str | None = None
 
 

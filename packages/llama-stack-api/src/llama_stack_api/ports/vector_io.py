@@ -126,7 +126,7 @@ class ChunkRow:
 
 @dataclass(frozen=True, slots=True)
 class RowChange:
-    """What happened to a document at `version`: its chunks of before are gone, or have other `attributes` (not None)."""
+    """What happened to a document at `version`: its chunks so far are gone, or have other `attributes` (not None)."""
 
     version: int
     document: str

@@ -8,6 +8,7 @@ from typing import Any, Final
 from llama_stack.agent.entries import Entry
 
 CHARS_PER_TOKEN: Final = 4
+"""A guess that costs next to nothing, as all of a conversation is measured in each round; `rag.tokens` looks closer."""
 ATTACHMENT_TOKENS: Final = 1000
 """An image or a file, which is sent in base64, is no text."""
 DROPPED_SHARE: Final = 0.25

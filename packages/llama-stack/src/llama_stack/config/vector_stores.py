@@ -106,7 +106,8 @@ class ChunkRetrievalParams(Section):
     chunk_multiplier: int = Field(default=5, ge=1, le=100)
     """Chunks fetched per result asked for, before they are ranked."""
     max_tokens_in_context: int = Field(default=4000, ge=1)
-    default_reranker_strategy: Literal["rrf", "weighted", "normalized"] = "rrf"
+    default_reranker_strategy: Literal["auto", "rrf", "weighted", "normalized", "neural"] = "auto"
+    """What a search is ranked by that names no ranker; `neural` asks `default_reranker_model` in every mode."""
     rrf_impact_factor: float = Field(default=60, gt=0)
     weighted_search_alpha: float = Field(default=0.5, ge=0, le=1)
     default_search_mode: Literal["vector", "keyword", "hybrid"] = "vector"
@@ -114,8 +115,11 @@ class ChunkRetrievalParams(Section):
 
 class FileBatchParams(Section):
     max_concurrent_files_per_batch: int = Field(default=3, ge=1, le=100)
+    """Files that one process ingests at a time, of all batches together."""
     file_batch_chunk_size: int = Field(default=10, ge=1)
+    """Accepted for compatibility: a batch is not cut, each of its files is a run."""
     cleanup_interval_seconds: int = Field(default=86400, ge=1)
+    """Accepted for compatibility: what became of a batch is known for a week, and then forgotten within a minute."""
 
 
 class ContextualRetrievalParams(Section):
@@ -129,7 +133,9 @@ class VectorStoreLimits(Section):
     queries_max: int = Field(default=16, ge=1)
     """Queries of one search."""
     query_chars_max: int = Field(default=10_000, ge=1)
-    filter_values_max: int = Field(default=1000, ge=1)
+    filter_comparisons_max: int = Field(default=100, ge=1, le=1000)
+    """Comparisons of one filter, `and` and `or` apart. A database reads each of them for each chunk."""
+    filter_values_max: int = Field(default=1000, ge=1, le=10_000)
     """Values that the comparisons of one filter have in all."""
     raw_chunks_max: int = Field(default=1000, ge=1)
     """Chunks of one request to /v1/vector-io/insert."""

@@ -138,15 +138,19 @@ class Dispatcher:
             await self._start(waiting)
         except LlamaStackError as error:
             if is_outage(error):
-                self._waiting.rotate(-1)  # others may be of a tenant whose queue is not full
+                self._waiting.remove(waiting)  # others may be of a tenant whose queue is not full
+                self._waiting.append(waiting)
                 raise
             await self._files.fail(waiting.job.store, waiting.attachment, "server_error", error.message)
-        self._waiting.popleft()
+        self._waiting.remove(waiting)
         self._known.discard(waiting.job.attachment)
 
     async def _room(self) -> None:
-        """Until fewer than `started_max` of the runs that were started here go on. They end about as they began."""
-        while len(self._started) >= self._started_max:
+        """Until fewer than `started_max` of the runs that were started here go on. They end about as they began.
+
+        Files with credentials do not wait: these are safe only in the run, and elsewhere the file would be taken for
+        one that was left without."""
+        while len(self._started) >= self._started_max and self._waiting[0].secrets == Secrets():
             principal, run_id = self._started[0]
             try:
                 ended = (await self._engine.journal.get(principal, run_id)).status.ended

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Scores: TypeAlias = Mapping[str, float]
+
+EVIDENCE: Final = 0.3
+"""By so much of a cosine a text that has all words of the query is ahead of one that has none: more than the texts of
+one topic differ by, less than topics do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,15 @@ def normalized(rankings: Sequence[Ranking]) -> dict[str, float]:
     """As `weighted`, after each ranking is stretched so that its best has 1 and nothing has 0. The worst that was
     found keeps something, for it was found."""
     return weighted([Ranking(_stretched(ranking.scores), ranking.share) for ranking in rankings])
+
+
+def with_evidence(nearest: Scores, evidence: Scores) -> dict[str, float]:
+    """The similarity of the vectors, and on it what the words add: at most `EVIDENCE` of it. `evidence` has every id;
+    what `nearest` lacks is as far off as the farthest that it has."""
+    farthest = min(nearest.values(), default=0.0)
+    return _bounded(
+        {each: (nearest.get(each, farthest) + EVIDENCE * said) / (1 + EVIDENCE) for each, said in evidence.items()}
+    )
 
 
 def best_of(fused: Sequence[Scores]) -> dict[str, float]:

@@ -44,7 +44,7 @@ from llama_stack_api.errors import (
     UnsupportedFile,
 )
 from llama_stack_api.ports.file_processors import ParsedFile
-from llama_stack_api.ports.vector_io import FollowsRows
+from llama_stack_api.ports.vector_io import Index
 from llama_stack_api.principal import Call, Principal
 
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
@@ -103,6 +103,8 @@ class IngestionKind:
             await retried(lambda: self._ingest(job, call), self._patience, run.deadline, is_outage)
         except Gone:
             await self._settle(job)
+            if run.run.attempts > 1:
+                await retried(lambda: self._take_back(job, run.principal), self._patience, run.deadline)
         except LlamaStackError as error:
             failure = _failure(error, job)
             await retried(lambda: self._fail(job, failure), self._patience, run.deadline, is_outage)
@@ -124,8 +126,8 @@ class IngestionKind:
     async def _ingest(self, job: Job, call: Call) -> None:
         store, file = await self._wanted(job, call.principal)
         index = self._indexes.index_of(store.provider)
-        if not isinstance(index, FollowsRows):  # a deletion that is told after the first of our chunks takes them along
-            await retried(lambda: self._tell(job), self._patience, call.deadline)
+        # A deletion that is told after the first of our chunks takes them along.
+        await retried(lambda: self._tell(job), self._patience, call.deadline)
         contexts = ContextSettings.of(file.chunking)
         parsed = await self._parsed(file, call)
         document = _Document(parsed, Space(store.tenant, store.embedding_model, store.embedding_dimension), contexts)
@@ -192,6 +194,21 @@ class IngestionKind:
         with suppress(LlamaStackError):  # then the sweeper tells it
             if await self._tables.files.current(job.store, Attachment(job.file, job.attachment)) is not None:
                 await self._tell(job)
+
+    async def _take_back(self, job: Job, principal: Principal) -> None:
+        """What an attempt that crashed had indexed after the end of its file was told to the provider. Where the file
+        is attached anew its new chunks go by the same name; then they all stay."""
+        try:
+            store = await self._tables.stores.get(principal, job.store)
+        except NotFound:
+            return
+        try:
+            attached = await self._tables.files.get(principal, job.store, job.file)
+        except NotFound:
+            attached = None
+        if attached is None or attached.attachment == job.attachment:
+            index = Index(store.index_id, store.embedding_dimension)
+            await self._indexes.index_of(store.provider).delete_document(index, job.file)
 
     async def _tell(self, job: Job) -> None:
         changes = await self._tables.changes.pending_of(job.store, job.file)

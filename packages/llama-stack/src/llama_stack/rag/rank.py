@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from llama_stack.config.vector_stores import VectorStoresConfig
-from llama_stack.rag.fuse import Ranking, Scores, best_of, normalized, reciprocal_rank, weighted
+from llama_stack.rag.fuse import Ranking, Scores, best_of, normalized, reciprocal_rank, weighted, with_evidence
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.ports.vector_io import Hit
 from llama_stack_api.vector_io import SearchRankingOptions
 
 Mode: TypeAlias = Literal["vector", "keyword", "hybrid"]
-Fusion: TypeAlias = Literal["rrf", "weighted", "normalized"]
+Fusion: TypeAlias = Literal["auto", "rrf", "weighted", "normalized"]
 
 _BY_DEFAULT: Final = frozenset({"auto", "default-2024-11-15", None})
 
@@ -22,9 +22,9 @@ _BY_DEFAULT: Final = frozenset({"auto", "default-2024-11-15", None})
 @dataclass(frozen=True, slots=True)
 class RankingPlan:
     """`vector` and `keyword` are the shares of the two rankings of a hybrid search, `neural` that of the rerank model
-    beside what they make together. `model` None: no rerank."""
+    beside what they make together; `auto` knows no shares. `model` None: no rerank."""
 
-    fusion: Fusion = "rrf"
+    fusion: Fusion = "auto"
     vector: float = 0.5
     keyword: float = 0.5
     impact_factor: float = 60.0
@@ -36,20 +36,15 @@ class RankingPlan:
 def ranking_plan(options: SearchRankingOptions | None, config: VectorStoresConfig) -> RankingPlan:
     """`InvalidRequest` for what contradicts itself, or wants a rerank model where there is none.
 
-    Without a ranker, or with OpenAI's `auto`, the run config says how: its default strategy, and its rerank model if
-    it has one. `none` leaves the model out.
+    Without a ranker, or with OpenAI's `auto`, the run config says how, unless there are shares or an impact factor,
+    which only one strategy knows.
     """
     options = options or SearchRankingOptions()
     defaults = config.chunk_retrieval_params
     vector, keyword, neural = _shares(options, defaults.weighted_search_alpha)
     model = _model(options, config)
-    fusion: Fusion = defaults.default_reranker_strategy
-    if options.ranker in ("rrf", "weighted", "normalized"):
-        fusion = options.ranker
-    elif options.ranker is None and (options.alpha is not None or options.weights is not None):
-        fusion = "weighted"  # shares of scores were given, and nothing said how to use them
     return RankingPlan(
-        fusion=fusion,
+        fusion=_fusion(options, defaults.default_reranker_strategy),
         vector=vector,
         keyword=keyword,
         impact_factor=options.impact_factor or defaults.rrf_impact_factor,
@@ -59,13 +54,20 @@ def ranking_plan(options: SearchRankingOptions | None, config: VectorStoresConfi
     )
 
 
-def fused(hits: Mapping[Mode, Sequence[Hit]], plan: RankingPlan) -> dict[str, float]:
-    """One query's scores. A search of one mode alone keeps that mode's own."""
+def needs_evidence(mode: Mode, plan: RankingPlan) -> bool:
+    return mode == "hybrid" and plan.fusion == "auto"
+
+
+def fused(hits: Mapping[Mode, Sequence[Hit]], plan: RankingPlan, evidence: Scores | None = None) -> dict[str, float]:
+    """One query's scores. A search of one mode alone keeps that mode's own. `evidence` is that of the words in what was
+    found, where the plan needs it."""
     rankings = [
         Ranking(_scores(mode, found), plan.vector if mode == "vector" else plan.keyword) for mode, found in hits.items()
     ]
     if len(rankings) == 1:
         return dict(rankings[0].scores)
+    if evidence is not None:
+        return with_evidence(_scores("vector", hits["vector"]), evidence)
     if plan.fusion == "rrf":
         return reciprocal_rank(rankings, plan.impact_factor)
     return weighted(rankings) if plan.fusion == "weighted" else normalized(rankings)
@@ -102,6 +104,16 @@ def _bounded(relevance: Mapping[str, float]) -> dict[str, float]:
     if all(0 <= score <= 1 for score in relevance.values()):
         return dict(relevance)
     return {each: 1 / (1 + math.exp(-max(-60.0, min(60.0, score)))) for each, score in relevance.items()}
+
+
+def _fusion(options: SearchRankingOptions, default: Fusion | Literal["neural"]) -> Fusion:
+    if options.ranker in ("rrf", "weighted", "normalized"):
+        return options.ranker
+    if options.alpha is not None or set(options.weights or ()) - {"neural"}:
+        return "weighted"
+    if options.hybrid_search is not None or options.impact_factor is not None:
+        return "rrf"  # whose shares and factor they are, as OpenAI has it
+    return "auto" if default == "neural" else default
 
 
 def _shares(options: SearchRankingOptions, alpha: float) -> tuple[float, float, float]:
@@ -141,7 +153,8 @@ def _model(options: SearchRankingOptions, config: VectorStoresConfig) -> str | N
             code="missing_required_parameter",
         )
     if options.ranker in _BY_DEFAULT:
-        return options.model or default
+        is_neural = config.chunk_retrieval_params.default_reranker_strategy == "neural"
+        return options.model or (default if is_neural else None)
     if options.model is not None:
         raise InvalidRequest(
             f"The ranker {options.ranker!r} asks no model; leave out 'model', or take 'neural'.",

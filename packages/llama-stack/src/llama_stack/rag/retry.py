@@ -51,11 +51,11 @@ async def retried(
 
 
 def is_transient(error: LlamaStackError) -> bool:
-    """A limit of the moment, or a provider that fails by itself (5xx, no connection, no answer in time)."""
+    """A limit of the moment, or a provider that fails by itself (5xx, no connection, no whole answer in time)."""
     if isinstance(error, ProviderRejectedCredentials):
         return False
     if isinstance(error, ProviderError):
-        return error.upstream_status is None or error.upstream_status >= 500
+        return error.upstream_status is None or not 400 <= error.upstream_status < 500
     return isinstance(error, RateLimited | Overloaded)
 
 

@@ -1,7 +1,8 @@
 """A search in one store: a request as a value in, chunks and their scores out.
 
-    queries, and their embeddings → each in the index of vectors, of words, or both → fused → one list
-            → the rows of the best, which say what is still there → the rerank model, where there is one → the best
+    queries, and their embeddings → each in the index of vectors, of words, or both → fused, by places or scores or by
+            the words of what was found → one list → the rows of the best, which say what is still there
+            → the rerank model, where there is one → the best
 
 Only the rows count: a hit whose row is gone is not a hit. So more is asked of an index than is wanted, and once more
 where too little of it was left.
@@ -10,13 +11,15 @@ where too little of it was left.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from llama_stack.rag.evidence import evidence
 from llama_stack.rag.fuse import in_order
+from llama_stack.rag.indexing import embedded_text
 from llama_stack.rag.ports import RerankPort
-from llama_stack.rag.rank import Mode, RankingPlan, fused, merged, reranked
+from llama_stack.rag.rank import Mode, RankingPlan, fused, merged, needs_evidence, reranked
 from llama_stack.rag.words import query_words
 from llama_stack.storage.sql.knowledge.records import FoundChunk
 from llama_stack_api.filters import Filter
@@ -81,6 +84,8 @@ class _Searching:
         self._wanted = wanted
         self._vectors = vectors
         self._engine = engine
+        self._rows: dict[str, FoundChunk | None] = {}
+        """What was read; None: it is gone."""
 
     async def run(self, call: Call) -> list[Found]:
         wanted = self._wanted
@@ -101,7 +106,18 @@ class _Searching:
         numbers = range(len(self._wanted.queries))
         by_query = await asyncio.gather(*(self._hits(number, limit) for number in numbers))
         is_all = all(len(hits) < limit for found in by_query for hits in found.values())
-        return merged([fused(found, self._wanted.ranking) for found in by_query]), is_all
+        by_words = [await self._evidence(number, found) for number, found in enumerate(by_query)]
+        ranked = map(fused, by_query, [self._wanted.ranking] * len(by_query), by_words)
+        return merged(list(ranked)), is_all
+
+    async def _evidence(self, number: int, found: Mapping[Mode, Sequence[Hit]]) -> dict[str, float] | None:
+        if not needs_evidence(self._wanted.mode, self._wanted.ranking):
+            return None
+        rows = await self._read({hit.id: None for hits in found.values() for hit in hits})
+        texts = {
+            each: "" if row is None else embedded_text(row.chunk.text, row.chunk.context) for each, row in rows.items()
+        }
+        return evidence(query_words(self._wanted.queries[number]), texts)
 
     async def _hits(self, number: int, limit: int) -> dict[Mode, list[Hit]]:
         mode = self._wanted.mode
@@ -132,10 +148,19 @@ class _Searching:
         were_gone = False
         while ordered and len(found) < number:
             asked, ordered = ordered[: number - len(found)], ordered[number - len(found) :]
-            rows = await self._engine.rows.found(self._place.store, asked)
-            found += [Found(rows[each], scores[each]) for each in asked if each in rows]
-            were_gone = were_gone or len(rows) < len(asked)
+            rows = await self._read(asked)
+            found += [Found(row, scores[each]) for each, row in rows.items() if row is not None]
+            were_gone = were_gone or None in rows.values()
         return found, were_gone
+
+    async def _read(self, ids: Iterable[str]) -> dict[str, FoundChunk | None]:
+        """The rows of `ids`, in their order, each read once in a search."""
+        asked = list(ids)
+        missing = [each for each in asked if each not in self._rows]
+        if missing:
+            rows = await self._engine.rows.found(self._place.store, missing)
+            self._rows |= {each: rows.get(each) for each in missing}
+        return {each: self._rows[each] for each in asked}
 
     async def _reranked(self, best: Sequence[Found], model: str, call: Call) -> list[Found]:
         """By the best that the model says for any of the queries."""

@@ -153,7 +153,8 @@ def descriptors_of(module: ModuleType, within: str | None = None) -> list[Descri
 
 def _match(api: Api, provider_type: str, descriptors: Iterable[Descriptor]) -> Descriptor | None:
     return next(
-        (found for found in descriptors if found.api == api and provider_type in (found.type, *found.former_types)), None
+        (found for found in descriptors if found.api == api and provider_type in (found.type, *found.former_types)),
+        None,
     )
 
 

@@ -32,9 +32,10 @@ from llama_stack.runs.model import (
     StepStatus,
 )
 from llama_stack.runs.observer import RunObserver, Unobserved
-from llama_stack.runs.reader import RunReader, owned, this
+from llama_stack.runs.reader import RunReader, this
 from llama_stack.runs.retention import Retention
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row
+from llama_stack.storage.sql.parameters import owned
 from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, RUN, SECRETS, RunStatements
 from llama_stack_api.errors import Conflict, Overloaded
 from llama_stack_api.principal import Principal

@@ -9,6 +9,7 @@ import msgspec
 from llama_stack.runs.limits import RunLimits, check_limit
 from llama_stack.runs.model import Event, Run
 from llama_stack.storage.sql.database import Database, Row
+from llama_stack.storage.sql.parameters import owned
 from llama_stack.storage.sql.run_reading import RunQueries, page_of, with_documents
 from llama_stack.storage.sql.runs import RUN
 from llama_stack_api.errors import InvalidRequest, NotFound
@@ -127,10 +128,6 @@ class RunReader:
 
 def missing(run_id: str) -> NotFound:
     return NotFound(f"there is no run with the id {run_id[:ID_CHARS_MAX]!r}")
-
-
-def owned(principal: Principal) -> dict[str, Any]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
 
 
 def this(principal: Principal, run_id: str) -> dict[str, Any]:

@@ -135,7 +135,7 @@ async def open_vector_stores(
     batches = FileBatchTable(database)
     dispatcher = Dispatcher(engine, tables.files, sealer=sealer, alone=not database.shared, forwarded=forwarded)
     attaching = Attaching(tables.files, tables.changes, providers, files, made.embeddings, dispatcher, settings)
-    upkeep = StoreUpkeep(tables.stores, batches, tables.changes, providers, metrics.vectors)
+    upkeep = StoreUpkeep(tables.stores, tables.chunks, batches, tables.changes, providers, metrics.vectors)
     uses = FileUses(tables.files, attaching)
     files.uses.append(uses)
     try:

@@ -13,8 +13,8 @@ SOON_S = 1.0
 
 
 class Sweeper:
-    """Calls `sweep(rows_max)` every `interval_s` seconds, and again at once while it reports a full batch. `soon`: the
-    first time right after the start, for what a crash has left half done."""
+    """Calls `sweep(rows_max)` every `interval_s` seconds or when it is woken, and again at once while it reports a full
+    batch. `soon`: the first time right after the start, for what a crash has left half done."""
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Sweeper:
         self._interval_s = interval_s
         self._rows_max = rows_max
         self._first_s = min(SOON_S, interval_s) if soon else interval_s
+        self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -42,6 +43,10 @@ class Sweeper:
                 await self._task
             self._task = None
 
+    def wake(self) -> None:
+        """There is something to do now."""
+        self._woken.set()
+
     async def sweep_all(self) -> int:
         """Sweep until a batch is not full; the number of rows removed."""
         removed = 0
@@ -53,10 +58,16 @@ class Sweeper:
             await asyncio.sleep(0)
 
     async def _run(self) -> None:
-        await asyncio.sleep(self._first_s)
+        await self._rest(self._first_s)
         while True:
             try:
                 await self.sweep_all()
             except Exception as error:  # noqa: BLE001 — the task's boundary; the next round tries again
                 logging.getLogger(__name__).warning("sweep of %s failed: %s", self._name, error)
-            await asyncio.sleep(self._interval_s)
+            await self._rest(self._interval_s)
+
+    async def _rest(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        self._woken.clear()

@@ -42,6 +42,7 @@ BINARY: dict[int | str, dict[str, Any]] = {
         "content": {
             UNKNOWN_TYPE: {"schema": {"type": "string", "format": "binary"}},
             "application/json": {"schema": {"type": "string", "description": "A file of that type: its bytes."}},
+            "*/*": {"schema": {"type": "string", "description": "A file of any other type: its bytes."}},
         }
     },
     206: {"description": "The range that was asked for."},

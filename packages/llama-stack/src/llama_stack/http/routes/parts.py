@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.openai.responses.settings import Include
-from llama_stack_api.paging import LIMIT_MAX, Order
+from llama_stack_api.paging import LIMIT_DEFAULT, LIMIT_MAX, EitherPageParams, Order
 from llama_stack_api.principal import Call
 
 
@@ -26,6 +26,18 @@ CallOf: TypeAlias = Annotated[Call, Depends(_call)]
 After: TypeAlias = Annotated[str | None, Query(description="The last id of the page before.")]
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=LIMIT_MAX)]
 ByCreation: TypeAlias = Annotated[Order, Query(description="By time of creation.")]
+
+
+async def _paged(
+    after: After = None,
+    before: Annotated[str | None, Query(description="The first id of the page after.")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    order: ByCreation = "desc",
+) -> EitherPageParams:
+    return EitherPageParams(after=after, before=before, limit=limit, order=order)
+
+
+Paged: TypeAlias = Annotated[EitherPageParams, Depends(_paged)]
 
 
 async def _included(

@@ -1,16 +1,16 @@
 """The files of a vector store, one by one and in batches."""
 
+import time
 from enum import Enum
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from fastapi import FastAPI, Query, Response
 
-from llama_stack.http.routes.parts import After, ByCreation, CallOf, Limit, shown
-from llama_stack.http.routes.vector_stores import ONE, Before
+from llama_stack.http.routes.parts import CallOf, Paged, shown
+from llama_stack.http.routes.vector_stores import ONE
 from llama_stack.services.vector_stores.batches import FileBatches
 from llama_stack.services.vector_stores.content import CHUNKS_MAX, FileContent
 from llama_stack.services.vector_stores.files import StoreFiles
-from llama_stack_api.paging import LIMIT_DEFAULT
 from llama_stack_api.vector_io import (
     OpenAIAttachFileRequest,
     OpenAICreateVectorStoreFileBatchRequestWithExtraBody,
@@ -30,6 +30,11 @@ BATCHES = ONE + "/file_batches"
 BATCH = BATCHES + "/{batch_id}"
 TAGS: list[str | Enum] = ["Vector stores"]
 
+POLL_AFTER: Final = "openai-poll-after-ms"
+"""OpenAI's SDKs wait for so long before they ask again, where their user does not say how long; else for a second."""
+POLL_MS_MIN: Final = 100
+POLL_MS_MAX: Final = 2000
+
 ByStatus: TypeAlias = Annotated[
     VectorStoreFileStatus | None, Query(alias="filter", description="Those of this status alone.")
 ]
@@ -47,22 +52,13 @@ def _add_files(app: FastAPI, files: StoreFiles, content: FileContent) -> None:
 
     @app.get(FILES, tags=TAGS, summary="List the files of a vector store.", response_model=VectorStoreListFilesResponse)
     async def list_vector_store_files(
-        vector_store_id: str,
-        call: CallOf,
-        status: ByStatus = None,
-        after: After = None,
-        before: Before = None,
-        limit: Limit = LIMIT_DEFAULT,
-        order: ByCreation = "desc",
+        vector_store_id: str, call: CallOf, page: Paged, status: ByStatus = None
     ) -> Response:
-        page = await files.list(
-            vector_store_id, call, status=status, after=after, before=before, limit=limit, order=order
-        )
-        return shown(page)
+        return shown(await files.list(vector_store_id, call, page, status=status))
 
     @app.get(FILE, tags=TAGS, summary="Get a file of a vector store.", response_model=VectorStoreFileObject)
     async def get_vector_store_file(vector_store_id: str, file_id: str, call: CallOf) -> Response:
-        return shown(await files.get(vector_store_id, file_id, call))
+        return _polled(await files.get(vector_store_id, file_id, call))
 
     @app.post(FILE, tags=TAGS, summary="Change the attributes of a file.", response_model=VectorStoreFileObject)
     async def update_vector_store_file(
@@ -115,7 +111,7 @@ def _add_batches(app: FastAPI, batches: FileBatches) -> None:
 
     @app.get(BATCH, tags=TAGS, summary="Get a file batch.", response_model=VectorStoreFileBatchObject)
     async def get_file_batch(vector_store_id: str, batch_id: str, call: CallOf) -> Response:
-        return shown(await batches.get(vector_store_id, batch_id, call))
+        return _polled(await batches.get(vector_store_id, batch_id, call))
 
     @app.post(
         BATCH + "/cancel",
@@ -133,16 +129,15 @@ def _add_batches(app: FastAPI, batches: FileBatches) -> None:
         response_model=VectorStoreFilesListInBatchResponse,
     )
     async def list_files_in_batch(
-        vector_store_id: str,
-        batch_id: str,
-        call: CallOf,
-        status: ByStatus = None,
-        after: After = None,
-        before: Before = None,
-        limit: Limit = LIMIT_DEFAULT,
-        order: ByCreation = "desc",
+        vector_store_id: str, batch_id: str, call: CallOf, page: Paged, status: ByStatus = None
     ) -> Response:
-        page = await batches.list_files(
-            vector_store_id, batch_id, call, status=status, after=after, before=before, limit=limit, order=order
-        )
-        return shown(page)
+        return shown(await batches.list_files(vector_store_id, batch_id, call, page, status=status))
+
+
+def _polled(reply: VectorStoreFileObject | VectorStoreFileBatchObject) -> Response:
+    """What is in progress is asked for again after a tenth of the time that it has taken."""
+    response = shown(reply)
+    if reply.status == "in_progress":
+        taken_ms = (time.time() - reply.created_at) * 1000
+        response.headers[POLL_AFTER] = str(round(min(max(POLL_MS_MIN, taken_ms / 10), POLL_MS_MAX)))
+    return response

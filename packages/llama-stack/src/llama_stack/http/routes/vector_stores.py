@@ -1,14 +1,12 @@
 """Vector stores, and searches in them."""
 
 from enum import Enum
-from typing import Annotated, TypeAlias
 
-from fastapi import FastAPI, Query, Response
+from fastapi import FastAPI, Response
 
-from llama_stack.http.routes.parts import After, ByCreation, CallOf, Limit, json_response, shown
+from llama_stack.http.routes.parts import CallOf, Paged, json_response, shown
 from llama_stack.services.vector_stores.search import StoreSearch
 from llama_stack.services.vector_stores.stores import VectorStores
-from llama_stack_api.paging import LIMIT_DEFAULT
 from llama_stack_api.vector_io import (
     OpenAICreateVectorStoreRequestWithExtraBody,
     OpenAISearchVectorStoreRequest,
@@ -23,8 +21,6 @@ PATH = "/v1/vector_stores"
 ONE = PATH + "/{vector_store_id}"
 TAGS: list[str | Enum] = ["Vector stores"]
 
-Before: TypeAlias = Annotated[str | None, Query(description="The first id of the page after.")]
-
 
 def add_vector_store_routes(app: FastAPI, stores: VectorStores, search: StoreSearch) -> None:
     @app.post(PATH, tags=TAGS, summary="Create a vector store.", response_model=VectorStoreObject)
@@ -34,14 +30,8 @@ def add_vector_store_routes(app: FastAPI, stores: VectorStores, search: StoreSea
         return shown(await stores.create(body or OpenAICreateVectorStoreRequestWithExtraBody(), call))
 
     @app.get(PATH, tags=TAGS, summary="List your vector stores.", response_model=VectorStoreListResponse)
-    async def list_vector_stores(
-        call: CallOf,
-        after: After = None,
-        before: Before = None,
-        limit: Limit = LIMIT_DEFAULT,
-        order: ByCreation = "desc",
-    ) -> Response:
-        return shown(await stores.list(call, after=after, before=before, limit=limit, order=order))
+    async def list_vector_stores(call: CallOf, page: Paged) -> Response:
+        return shown(await stores.list(call, page))
 
     @app.get(ONE, tags=TAGS, summary="Get a vector store.", response_model=VectorStoreObject)
     async def get_vector_store(vector_store_id: str, call: CallOf) -> Response:

@@ -12,9 +12,10 @@ from llama_stack.providers._shared.gguf_source import EMBEDDED, HUB_PREFIX, HubR
 from llama_stack_api.ports.inference import ModelType
 
 EMBEDDED_ID = "smollm2-135m-instruct"
-EMBEDDED_SYSTEM_PROMPT = "You are a helpful assistant."
+EMBEDDED_SYSTEM_PROMPT = "You are a helpful AI assistant."
 """Its template's own ("… named SmolLM, trained by Hugging Face") sways so small a model: asked greedily for the capital
-of France it then answers in French verse; with this one it says Paris."""
+of France it then answers in French verse. With this one it says Paris, and by a margin that the rounding of another
+batch or of cached keys does not turn: without "AI" it did."""
 EMBEDDED_TEMPERATURE = 0.2
 """What its authors recommend; at llama.cpp's 0.8 it rambles."""
 

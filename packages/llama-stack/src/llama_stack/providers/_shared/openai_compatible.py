@@ -6,7 +6,6 @@ is the server's business, once, for all providers.
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, ClassVar, TypeVar
@@ -18,6 +17,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, fiel
 from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
+from llama_stack.providers._shared.health import health_of, unwell
 from llama_stack.providers._shared.quirks import NO_QUIRKS, Quirks
 from llama_stack_api.errors import (
     InvalidRequest,
@@ -32,7 +32,7 @@ from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsRespo
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import SYSTEM_CALL, Call
-from llama_stack_api.provider import Descriptor, HealthResponse, HealthStatus, ProviderContext
+from llama_stack_api.provider import Descriptor, HealthResponse, ProviderContext
 from llama_stack_api.wire import EncodedReply, EncodedStream
 
 R = TypeVar("R", bound=BaseModel)

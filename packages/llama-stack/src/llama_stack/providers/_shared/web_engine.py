@@ -19,6 +19,7 @@ from llama_stack.dialects.openai.errors import UNREADABLE, retry_after_s
 from llama_stack.net.config import NetworkConfig
 from llama_stack.net.domains import domain_of, is_allowed, is_page
 from llama_stack.providers._shared.addresses import checked_address
+from llama_stack.providers._shared.health import unwell
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.docling_document import DoclingDocument
+from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.multipart_body import MultipartBody
 from llama_stack.providers._shared.parsing.draft import BETWEEN, normalized
 from llama_stack_api.api import Api
@@ -29,7 +30,7 @@ from llama_stack_api.errors import (
 from llama_stack_api.ports.file_processors import Page, ParsedFile, SourceFile
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.principal import Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
+from llama_stack_api.provider import HealthResponse, ProviderContext, provider
 
 REPLY_BYTES_MAX: Final = 512 * 1024 * 1024
 PIECE_BYTES: Final = 256 * 1024
@@ -130,14 +131,13 @@ class DoclingServe:
         return self._parsed(converted, source)
 
     async def health(self) -> HealthResponse:
-        try:
-            reply = await self._http.send("GET", f"{self._url}/health")
-            await reply.aclose()
-        except LlamaStackError as error:
-            return HealthResponse(status=HealthStatus.ERROR, message=error.message)
+        return await health_of(self._answer())
+
+    async def _answer(self) -> None:
+        reply = await self._http.send("GET", f"{self._url}/health")
+        await reply.aclose()
         if reply.status != 200:
-            return HealthResponse(status=HealthStatus.ERROR, message=f"HTTP {reply.status}")
-        return HealthResponse(status=HealthStatus.OK)
+            raise ProviderError(f"HTTP {reply.status}")
 
     async def _converted(self, body: MultipartBody) -> _Converted:
         headers = body.headers

@@ -55,6 +55,6 @@ class FileSearch:
                 f"Provider '{self.name}' has no tool {name!r}; it has {', '.join(NAMES)}.", param="tool_name"
             )
         raise NotImplementedByProvider(
-            f"Provider '{self.name}': a file search runs as part of a response, over the vector stores that the request's "
-            "tool 'file_search' names."
+            f"Provider '{self.name}': a file search runs as part of a response, over the vector stores that the tool "
+            "'file_search' of its request names."
         )

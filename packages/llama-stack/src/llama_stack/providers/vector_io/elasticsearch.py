@@ -14,7 +14,7 @@ from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.engine_http import EngineHttp
 from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.unit_vectors import unit_vector
-from llama_stack.providers._shared.vector_engine import TIES, no_such_index
+from llama_stack.providers._shared.vector_engine import TIES, nearest, no_such_index
 from llama_stack.providers._shared.vector_filters.attribute_values import AttributeValues
 from llama_stack.providers._shared.vector_filters.elasticsearch import PROPERTIES, fields_of, of_document, query_of
 from llama_stack_api.api import Api

@@ -32,7 +32,7 @@ class FileUses(Protocol):
     """Whoever uses files beyond their deletion."""
 
     async def forget(self, principal: Principal, file_id: str) -> None:
-        """The principal's file is about to be deleted: nothing of it may be found any more when this returns."""
+        """The principal's file is about to be deleted, or was: nothing of it may be found when this returns."""
         ...
 
 
@@ -61,7 +61,7 @@ class StoredFile:
 
 
 class FileService:
-    """`uses` are told of each deletion before it happens."""
+    """`uses` are told of each deletion before it happens, and again afterwards."""
 
     def __init__(
         self, files: FileTable, contents: Contents, limits: FilesConfig, *, clock: Callable[[], float] = time.time
@@ -158,9 +158,15 @@ class FileService:
         )
 
     async def _forgotten(self, principal: Principal, file_id: str) -> Blob:
+        """Told twice: what began to use the file after the first time may have found it still there."""
+        await self._forget(principal, file_id)
+        dropped = await self._files.delete(principal, file_id)
+        await self._forget(principal, file_id)
+        return dropped
+
+    async def _forget(self, principal: Principal, file_id: str) -> None:
         for use in self.uses:
             await use.forget(principal, file_id)
-        return await self._files.delete(principal, file_id)
 
 
 def shown(file: FileRecord) -> OpenAIFileObject:

@@ -18,8 +18,8 @@ LEFT_BEHIND_AFTER_S = 24 * 3600.0
 
 
 class Spool:
-    """A directory, made when needed. Several processes may share it: each holds a lock on its copies, so that those of a
-    process that crashed are known."""
+    """A directory, made when needed. Several processes may share it: each holds a lock on its copies, so that those of
+    a process that crashed are known."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

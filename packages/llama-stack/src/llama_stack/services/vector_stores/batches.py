@@ -8,7 +8,7 @@ from llama_stack.services.vector_stores.files import StoreFiles
 from llama_stack.services.vector_stores.shown import shown_batch
 from llama_stack.storage.sql.knowledge.batches import FileBatchTable, new_batch_id
 from llama_stack.storage.sql.knowledge.records import FileStatus
-from llama_stack_api.paging import LIMIT_DEFAULT, Order, Page
+from llama_stack_api.paging import EitherPageParams, Page
 from llama_stack_api.principal import Call
 from llama_stack_api.vector_io import (
     OpenAIAttachFileRequest,
@@ -45,17 +45,12 @@ class FileBatches:
         store_id: str,
         batch_id: str,
         call: Call,
+        page: EitherPageParams,
         *,
         status: FileStatus | None = None,
-        after: str | None = None,
-        before: str | None = None,
-        limit: int = LIMIT_DEFAULT,
-        order: Order = "desc",
     ) -> Page[VectorStoreFileObject]:
         await self.get(store_id, batch_id, call)
-        return await self._files.list(
-            store_id, call, batch=batch_id, status=status, after=after, before=before, limit=limit, order=order
-        )
+        return await self._files.list(store_id, call, page, batch=batch_id, status=status)
 
     async def cancel(self, store_id: str, batch_id: str, call: Call) -> VectorStoreFileBatchObject:
         """Those in progress are cancelled; what is done stays."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from llama_stack.rag.vectors import unpacked
 from llama_stack.services.vector_stores.access import StoreAccess
+from llama_stack.services.vector_stores.shown import place_of
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
 from llama_stack.storage.sql.knowledge.records import AttachedFile, ChunkRecord
@@ -72,16 +73,8 @@ def joined(chunks: Sequence[ChunkRecord], until: int = 0) -> str:
 
 
 def chunk_metadata(chunk: ChunkRecord, source: str | None) -> ChunkMetadata:
-    known: dict[str, Any] = {} if chunk.page is None else {"page": chunk.page}
-    if source is not None:
-        known["source"] = source
-    return ChunkMetadata(
-        chunk_id=chunk.id,
-        document_id=chunk.document,
-        chunk_window=f"{chunk.start}-{chunk.end}",
-        content_token_count=chunk.tokens,
-        **known,
-    )
+    known = {} if source is None else {"source": source}
+    return ChunkMetadata(**place_of(chunk), **known)
 
 
 def _part(chunk: ChunkRecord, file: AttachedFile, embeddings: bool, metadata: bool) -> VectorStoreContent:

@@ -10,7 +10,7 @@ from llama_stack.services.vector_stores.attaching import Attaching
 from llama_stack.services.vector_stores.shown import shown_file, shown_page
 from llama_stack.storage.sql.knowledge.files import AttachedFileTable
 from llama_stack.storage.sql.knowledge.records import FileStatus
-from llama_stack_api.paging import LIMIT_DEFAULT, Order, Page
+from llama_stack_api.paging import EitherPageParams, Page
 from llama_stack_api.principal import Call, Principal
 from llama_stack_api.vector_io import (
     OpenAIAttachFileRequest,
@@ -41,20 +41,23 @@ class StoreFiles:
         self,
         store_id: str,
         call: Call,
+        page: EitherPageParams,
         *,
         batch: str | None = None,
         status: FileStatus | None = None,
-        after: str | None = None,
-        before: str | None = None,
-        limit: int = LIMIT_DEFAULT,
-        order: Order = "desc",
     ) -> Page[VectorStoreFileObject]:
         """With `batch`, those of a batch alone."""
-        owner = self._access.reader(call.principal, store_id)
-        page = await self._files.list(
-            owner, store_id, batch=batch, status=status, after=after, before=before, limit=limit, order=order
+        found = await self._files.list(
+            self._access.reader(call.principal, store_id),
+            store_id,
+            batch=batch,
+            status=status,
+            after=page.after,
+            before=page.before,
+            limit=page.limit,
+            order=page.order,
         )
-        return shown_page(page, shown_file, VectorStoreListFilesResponse)
+        return shown_page(found, shown_file, VectorStoreListFilesResponse)
 
     async def update(
         self, store_id: str, file_id: str, request: OpenAIUpdateVectorStoreFileRequest, call: Call

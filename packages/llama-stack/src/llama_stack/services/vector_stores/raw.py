@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
+from pydantic import ValidationError
 
 from llama_stack.config.vector_stores import VectorStoreLimits
 from llama_stack.rag.ports import InsertMetrics
@@ -37,6 +38,8 @@ from llama_stack_api.vector_io import (
 
 SLICE: Final = 64
 """Chunks that are indexed and stored at once."""
+ID_CHARS_MAX: Final = 512
+"""Ids are keys of database indexes."""
 NAMESPACE: Final = uuid.UUID("5f0d7c1e-3f0a-4c7b-9a54-0c8f6f2d9b11")
 
 
@@ -74,18 +77,11 @@ class RawChunks:
 
     async def query(self, request: QueryChunksRequest, call: Call) -> QueryChunksResponse:
         params = request.params or QueryChunksParams()
-        ranking = SearchRankingOptions.model_validate(
-            {
-                **(params.reranker_params or {}),
-                "ranker": params.reranker_type or "auto",
-                "score_threshold": params.score_threshold,
-            }
-        )
         wanted = self._search.wanted(
             _text(request.query, "query"),
             filter_=params.filters,
             results_max=params.max_chunks,
-            ranking=ranking,
+            ranking=_ranking(params),
             mode=params.mode,
         )
         store = await self._search.store(request.vector_store_id, call)
@@ -138,10 +134,15 @@ class RawChunks:
                 f"The embedding has {len(chunk.embedding)} dimensions; those of this vector store have {size}.",
                 param=f"{where}.embedding",
             )
+        document = chunk.document_id or chunk.chunk_id
+        if max(len(document), len(chunk.chunk_id)) > ID_CHARS_MAX:
+            raise InvalidRequest(
+                f"Ids of chunks and documents have at most {ID_CHARS_MAX} characters.", param=f"{where}.chunk_id"
+            )
         window = _window(chunk.chunk_metadata.chunk_window)
         return ChunkRecord(
             id=row_id(store.id, chunk.chunk_id),
-            document=chunk.document_id or chunk.chunk_id,
+            document=document,
             ordinal=number,
             text=text,
             context=None,
@@ -149,11 +150,39 @@ class RawChunks:
             end=window[1] or window[0] + len(text),
             page=chunk.chunk_metadata.page,
             tokens=chunk.chunk_metadata.content_token_count or count_tokens(text),
-            attributes={key: value for key, value in chunk.metadata.items() if isinstance(value, str | int | float)},
+            attributes=_attributes(chunk.metadata, where),
             extra=extra,
             digest=f"raw:{uuid.uuid4().hex}",  # nobody else is to take a client's word for an embedding
             embedding=_packed(chunk.embedding, f"{where}.embedding"),
         )
+
+
+def _ranking(params: QueryChunksParams) -> SearchRankingOptions:
+    said = {
+        **(params.reranker_params or {}),
+        "ranker": params.reranker_type or "auto",
+        "score_threshold": params.score_threshold,
+    }
+    try:
+        return SearchRankingOptions.model_validate(said)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise InvalidRequest(f"{place}: {first['msg']}.", param=f"params.reranker_params.{place}") from None
+
+
+def _attributes(metadata: Mapping[str, Any], where: str) -> dict[str, str | float | bool]:
+    """What of it can be compared. Whole numbers beyond 64 bits are floats, or else `InvalidRequest`."""
+    found: dict[str, str | float | bool] = {}
+    for key, value in metadata.items():
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            try:
+                found[key] = float(value)
+            except OverflowError:
+                raise InvalidRequest("The number is beyond all floats.", param=f"{where}.metadata.{key[:64]}") from None
+        elif isinstance(value, str | int | float):
+            found[key] = value
+    return found
 
 
 def row_id(store_id: str, chunk_id: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -20,12 +20,13 @@ from llama_stack.rag.rewrite import rewritten
 from llama_stack.rag.search import Engine, Found, Place, Search, search
 from llama_stack.services.vector_stores.access import StoreAccess
 from llama_stack.services.vector_stores.providers import VectorProviders
+from llama_stack.services.vector_stores.shown import place_of
 from llama_stack.storage.sql.knowledge.chunks import ChunkTable
 from llama_stack.storage.sql.knowledge.records import StoreRecord
 from llama_stack.storage.sql.knowledge.stores import VectorStoreTable
 from llama_stack_api.base import WireModel
 from llama_stack_api.errors import ContextLengthExceeded, InvalidRequest
-from llama_stack_api.filters import CompoundFilter, Filter
+from llama_stack_api.filters import ComparisonFilter, Filter
 from llama_stack_api.ports.vector_io import Index
 from llama_stack_api.principal import Call
 from llama_stack_api.vector_io import OpenAISearchVectorStoreRequest, SearchRankingOptions
@@ -105,12 +106,8 @@ class StoreSearch:
         defaults = self._config.chunk_retrieval_params
         if mode is None:
             mode = "hybrid" if ranking and ranking.hybrid_search else defaults.default_search_mode
-        if filter_ is not None and _values(filter_) > self._config.limits.filter_values_max:
-            raise InvalidRequest(
-                f"A filter has at most {self._config.limits.filter_values_max} values; {SECTION}.filter_values_max "
-                "raises the limit.",
-                param="filters",
-            )
+        if filter_ is not None:
+            _check_size(filter_, self._config.limits)
         return Search(
             queries=_queries(query, self._config.limits),
             mode=mode,
@@ -246,20 +243,12 @@ def _page(queries: Sequence[str], found: Sequence[Found]) -> bytes:
 
 def _result(found: Found) -> dict[str, Any]:
     chunk = found.row.chunk
-    about: dict[str, Any] = {
-        "chunk_id": chunk.id,
-        "document_id": chunk.document,
-        "chunk_window": f"{chunk.start}-{chunk.end}",
-        "content_token_count": chunk.tokens,
-    }
-    if chunk.page is not None:
-        about["page"] = chunk.page
     return {
         "file_id": chunk.document,
         "filename": filename_of(found),
         "score": found.score,
         "attributes": chunk.attributes,
-        "content": [{"type": "text", "text": chunk.text, "chunk_metadata": about}],
+        "content": [{"type": "text", "text": chunk.text, "chunk_metadata": place_of(chunk)}],
     }
 
 
@@ -280,7 +269,23 @@ def _queries(query: str | Sequence[str], limits: VectorStoreLimits) -> tuple[str
     return queries
 
 
-def _values(wanted: Filter) -> int:
-    if isinstance(wanted, CompoundFilter):
-        return sum(_values(each) for each in wanted.filters)
-    return max(1, len(wanted.value)) if isinstance(wanted.value, list) else 1
+def _check_size(wanted: Filter, limits: VectorStoreLimits) -> None:
+    compared = list(_comparisons(wanted))
+    values = sum(len(each.value) if isinstance(each.value, list) else 1 for each in compared)
+    for name, what, number in (
+        ("filter_comparisons_max", "comparisons", len(compared)),
+        ("filter_values_max", "values", values),
+    ):
+        if number > getattr(limits, name):
+            raise InvalidRequest(
+                f"A filter has at most {getattr(limits, name)} {what}; {SECTION}.{name} raises the limit.",
+                param="filters",
+            )
+
+
+def _comparisons(wanted: Filter) -> Iterator[ComparisonFilter]:
+    if isinstance(wanted, ComparisonFilter):
+        yield wanted
+    else:
+        for each in wanted.filters:
+            yield from _comparisons(each)

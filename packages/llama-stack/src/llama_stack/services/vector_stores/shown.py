@@ -7,7 +7,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 
-from llama_stack.storage.sql.knowledge.records import AttachedFile, FileBatch, FileCounts, PageOf, StoreRecord
+from llama_stack.storage.sql.knowledge.records import (
+    AttachedFile,
+    ChunkRecord,
+    FileBatch,
+    FileCounts,
+    PageOf,
+    StoreRecord,
+)
 from llama_stack_api.paging import Page
 from llama_stack_api.vector_io import (
     VectorStoreChunkingStrategyContextual,
@@ -71,6 +78,17 @@ def shown_batch(batch: FileBatch) -> VectorStoreFileBatchObject:
         status=_batch_status(batch),
         file_counts=_counts(batch.counts),
     )
+
+
+def place_of(chunk: ChunkRecord) -> dict[str, Any]:
+    """Where a chunk stands, as fields of `ChunkMetadata`."""
+    place = {
+        "chunk_id": chunk.id,
+        "document_id": chunk.document,
+        "chunk_window": f"{chunk.start}-{chunk.end}",
+        "content_token_count": chunk.tokens,
+    }
+    return place if chunk.page is None else {**place, "page": chunk.page}
 
 
 def shown_page(page: PageOf[R], shown: Callable[[R], M], listed: type[Page[M]]) -> Page[M]:

@@ -14,10 +14,11 @@ from llama_stack.services.vector_stores.shown import shown_page, shown_store
 from llama_stack.storage.sql.knowledge.records import NewStore
 from llama_stack.storage.sql.knowledge.stores import VectorStoreTable
 from llama_stack_api.errors import InvalidRequest
-from llama_stack_api.paging import LIMIT_DEFAULT, Order, Page
+from llama_stack_api.paging import EitherPageParams, Page
 from llama_stack_api.ports.vector_io import Index
 from llama_stack_api.principal import Call
 from llama_stack_api.vector_io import (
+    EMBEDDING_DIMENSION_MAX,
     OpenAIAttachFileRequest,
     OpenAICreateVectorStoreRequestWithExtraBody,
     OpenAIUpdateVectorStoreRequest,
@@ -89,18 +90,12 @@ class VectorStores:
     async def get(self, store_id: str, call: Call) -> VectorStoreObject:
         return shown_store(await self._stores.get(self._access.reader(call.principal, store_id), store_id))
 
-    async def list(
-        self,
-        call: Call,
-        *,
-        after: str | None = None,
-        before: str | None = None,
-        limit: int = LIMIT_DEFAULT,
-        order: Order = "desc",
-    ) -> Page[VectorStoreObject]:
+    async def list(self, call: Call, page: EitherPageParams) -> Page[VectorStoreObject]:
         """The caller's own."""
-        page = await self._stores.list(call.principal, after=after, before=before, limit=limit, order=order)
-        return shown_page(page, shown_store, VectorStoreListResponse)
+        found = await self._stores.list(
+            call.principal, after=page.after, before=page.before, limit=page.limit, order=page.order
+        )
+        return shown_page(found, shown_store, VectorStoreListResponse)
 
     async def update(self, store_id: str, request: OpenAIUpdateVectorStoreRequest, call: Call) -> VectorStoreObject:
         owner = self._access.writer(call.principal, store_id)
@@ -131,8 +126,9 @@ def _dimension_said(request: OpenAICreateVectorStoreRequestWithExtraBody) -> int
     said = _said(request, "embedding_dimension")
     if said is None:
         return None
-    if not re.fullmatch(r"[1-9][0-9]{0,6}", said):
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", said) or int(said) > EMBEDDING_DIMENSION_MAX:
         raise InvalidRequest(
-            "embedding_dimension must be a whole number of at least 1.", param="metadata.embedding_dimension"
+            f"embedding_dimension must be a whole number from 1 to {EMBEDDING_DIMENSION_MAX}.",
+            param="metadata.embedding_dimension",
         )
     return int(said)

@@ -15,6 +15,7 @@ import msgspec
 import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database, Row
+from llama_stack.storage.sql.parameters import is_owned, owned
 from llama_stack.storage.sql.tables import CHAT_COMPLETIONS as TABLE
 from llama_stack.storage.sweeper import Sweeper
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, ProviderError
@@ -31,7 +32,7 @@ METADATA_KEY_CHARS_MAX = 64
 METADATA_VALUE_CHARS_MAX = 512
 
 _RECORD = (TABLE.c.id, TABLE.c.created, TABLE.c.model, TABLE.c.metadata, TABLE.c.completion)
-_OWNED = (TABLE.c.tenant == sa.bindparam("of_tenant"), TABLE.c.owner == sa.bindparam("of_owner"))
+_OWNED = is_owned(TABLE)
 """Part of every statement but the insert and the sweep: for anyone else, the row does not exist."""
 _THIS = (*_OWNED, TABLE.c.id == sa.bindparam("of_id"))
 
@@ -184,7 +185,7 @@ class CompletionStore:
             query = query.where(await self._beyond(principal, after, order))
         keys = (TABLE.c.stored_at, TABLE.c.id)
         query = query.order_by(*(keys if order == "asc" else (key.desc() for key in keys))).limit(limit + 1)
-        rows = await self._database.read(query, _owned(principal))
+        rows = await self._database.read(query, owned(principal))
         return Page([_record(row) for row in rows[:limit]], has_more=len(rows) > limit)
 
     async def messages(
@@ -298,14 +299,10 @@ def _sweep() -> sa.Executable:
     return sa.delete(TABLE).where(sa.tuple_(*key).in_(old)).returning(TABLE.c.id)
 
 
-def _owned(principal: Principal) -> dict[str, str]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
-
-
 def _this(principal: Principal, completion_id: str) -> dict[str, str]:
     if not _is_storable(completion_id):
         raise _missing(completion_id)
-    return {**_owned(principal), "of_id": completion_id}
+    return {**owned(principal), "of_id": completion_id}
 
 
 def _only(rows: Sequence[Row], completion_id: str) -> Row:

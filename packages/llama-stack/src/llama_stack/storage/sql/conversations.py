@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from llama_stack.config.stored import ConversationsConfig
 from llama_stack.storage.sql.completions import check_metadata
 from llama_stack.storage.sql.database import Database, Params, Prepared, Row
+from llama_stack.storage.sql.parameters import is_owned, new, new_row, owned
 from llama_stack.storage.sql.tables import CONVERSATION_ITEMS as ITEMS
 from llama_stack.storage.sql.tables import CONVERSATIONS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound, PayloadTooLarge
@@ -35,10 +36,7 @@ _ID = re.compile(r"conv_[0-9a-f]{48}")
 _ITEM_ID = re.compile(rf"[\x21-\x7e]{{1,{ITEM_ID_CHARS_MAX}}}")
 
 _RECORD = (CONVERSATIONS.c.id, CONVERSATIONS.c.created_at, CONVERSATIONS.c.metadata)
-_OWNED = (
-    CONVERSATIONS.c.tenant == sa.bindparam("of_tenant"),
-    CONVERSATIONS.c.owner == sa.bindparam("of_owner"),
-)
+_OWNED = is_owned(CONVERSATIONS)
 """Part of every statement: for anyone else, the conversation does not exist."""
 _THIS = (*_OWNED, CONVERSATIONS.c.id == sa.bindparam("of_conversation"))
 _NEW_ID = sa.bindparam("new_id", type_=sa.Text)
@@ -84,9 +82,9 @@ class ConversationStore:
         self._limits = limits or ConversationsConfig()
         self._clock = clock
         prepare = database.prepare
-        self._create = prepare(sa.insert(CONVERSATIONS).values(_new_conversation()).returning(*_RECORD))
+        self._create = prepare(sa.insert(CONVERSATIONS).values(new_row(CONVERSATIONS)).returning(*_RECORD))
         self._update = prepare(
-            sa.update(CONVERSATIONS).where(*_THIS).values(metadata=_new(CONVERSATIONS.c.metadata)).returning(*_RECORD)
+            sa.update(CONVERSATIONS).where(*_THIS).values(metadata=new(CONVERSATIONS.c.metadata)).returning(*_RECORD)
         )
         self._delete = prepare(sa.delete(CONVERSATIONS).where(*_THIS).returning(CONVERSATIONS.c.id))
         self._take = prepare(
@@ -226,7 +224,7 @@ class ConversationStore:
         found: list[StoredItem] = []
         for start in range(0, len(item_ids), LIMIT_MAX):
             those = map(sa.literal, item_ids[start : start + LIMIT_MAX])
-            rows = await self._database.read(of_owner.where(ITEMS.c.id.in_(list(those))), _owned(principal))
+            rows = await self._database.read(of_owner.where(ITEMS.c.id.in_(list(those))), owned(principal))
             found += [StoredItem(*row) for row in rows]
         return found
 
@@ -304,27 +302,19 @@ def _ids_in_use() -> Iterator[None]:
         raise Conflict("an item of this conversation has one of these ids already", param="items") from error
 
 
-def _new(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(f"new_{column.name}", type_=column.type)
-
-
-def _new_conversation() -> dict[str, sa.BindParameter[Any]]:
-    return {column.name: _new(column) for column in CONVERSATIONS.c}
-
-
 def _insert(database: Database, item_id: sa.ColumnElement[str], *conditions: sa.ColumnElement[bool]) -> Any:
     """An item at the place `offset` of those taken."""
     place = _FIRST_TAKEN + sa.bindparam("offset", type_=sa.BigInteger)
-    row = sa.select(CONVERSATIONS.c.id, place, item_id, _new(ITEMS.c.run), _new(ITEMS.c.body))
+    row = sa.select(CONVERSATIONS.c.id, place, item_id, new(ITEMS.c.run), new(ITEMS.c.body))
     row = row.where(*_THIS, *conditions)
     return database.insert(ITEMS).from_select([column.name for column in ITEMS.c], row)
 
 
 def _free_id() -> sa.ColumnElement[str]:
     """The item's own id, unless another response or a client has put another item there under it."""
-    elsewhere = sa.or_(ITEMS.c.run.is_(None), ITEMS.c.run != _new(ITEMS.c.run))
+    elsewhere = sa.or_(ITEMS.c.run.is_(None), ITEMS.c.run != new(ITEMS.c.run))
     same_id = (ITEMS.c.conversation == CONVERSATIONS.c.id, ITEMS.c.id == _NEW_ID)
-    taken = sa.exists().where(*same_id, elsewhere, ITEMS.c.body != _new(ITEMS.c.body))
+    taken = sa.exists().where(*same_id, elsewhere, ITEMS.c.body != new(ITEMS.c.body))
     return sa.case((taken, sa.bindparam("other_id", type_=sa.Text)), else_=_NEW_ID)
 
 
@@ -373,11 +363,7 @@ def _inserts(
 def _this(principal: Principal, conversation_id: str) -> dict[str, Any]:
     if not _ID.fullmatch(conversation_id):
         raise _missing(conversation_id)
-    return _owned(principal) | {"of_conversation": conversation_id}
-
-
-def _owned(principal: Principal) -> dict[str, Any]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
+    return owned(principal) | {"of_conversation": conversation_id}
 
 
 def _this_item(principal: Principal, conversation_id: str, item_id: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from llama_stack.config.files import FilesConfig, setting
 from llama_stack.storage.sql.blobs import IS_WRITING, LOCATED, OF_BLOB, Blob, blob, drop, keep_if, kept_params
 from llama_stack.storage.sql.database import Database, Row
+from llama_stack.storage.sql.parameters import is_owned, new_row, owned
 from llama_stack.storage.sql.tables import BLOBS, FILES, UPLOAD_PARTS, UPLOADS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound
 from llama_stack_api.paging import Order
@@ -24,7 +25,7 @@ from llama_stack_api.principal import Principal
 NAMES_AT_ONCE = 500
 
 NOW = sa.bindparam("now", type_=sa.Float(53))
-_OWNED = (FILES.c.tenant == sa.bindparam("of_tenant"), FILES.c.owner == sa.bindparam("of_owner"))
+_OWNED = is_owned(FILES)
 """Part of every statement but the sweep's: for anyone else, the file does not exist."""
 _LIVE = sa.or_(FILES.c.expires_at.is_(None), FILES.c.expires_at > NOW)
 _THIS = (*_OWNED, FILES.c.id == sa.bindparam("of_file"))
@@ -148,7 +149,7 @@ class FileTable:
 
     async def _beyond(self, principal: Principal, after: str, order: Order) -> sa.ColumnElement[bool]:
         query = sa.select(FILES.c.created_at).where(*_THIS)
-        rows = await self._database.read(query, this_file(principal, after))
+        rows = await self._database.read(query, this_file(principal, after)) if _possible(after) else ()
         if not rows:
             raise InvalidRequest(f"There is no file {after[:100]!r} to list after.", param="after")
         place = sa.tuple_(FILES.c.created_at, FILES.c.id)
@@ -165,7 +166,7 @@ def _held() -> sa.ColumnElement[int]:
     parts = (
         sa.select(sa.func.coalesce(sa.func.sum(UPLOAD_PARTS.c.bytes), 0))
         .join_from(UPLOAD_PARTS, UPLOADS, UPLOAD_PARTS.c.upload == UPLOADS.c.id)
-        .where(UPLOADS.c.tenant == sa.bindparam("of_tenant"), UPLOADS.c.owner == sa.bindparam("of_owner"))
+        .where(*is_owned(UPLOADS))
         .scalar_subquery()
     )
     return sa.cast(files + parts, sa.BigInteger)
@@ -177,7 +178,7 @@ KEEP_FOR_FILE = keep_if(sa.exists(sa.select(1).where(FILES.c.blob == OF_BLOB)))
 
 def insert_file(limits: FilesConfig, condition: sa.ColumnElement[bool]) -> sa.Executable:
     """A file, if `condition` holds and there is room for one more. Its parameters are those of `file_params`."""
-    new = {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in FILES.c}
+    new = new_row(FILES)
     mine = sa.select(sa.func.count()).select_from(FILES).where(*_OWNED).scalar_subquery()
     row = sa.select(*new.values()).where(condition, mine < sa.literal(limits.files_max, sa.BigInteger))
     if limits.bytes_total_max is not None:
@@ -188,10 +189,6 @@ def insert_file(limits: FilesConfig, condition: sa.ColumnElement[bool]) -> sa.Ex
 def file_params(file: FileRecord) -> dict[str, Any]:
     row = {f"new_{column.name}": getattr(file, column.name) for column in FILES.c}
     return {**row, "of_blob": file.blob, "of_tenant": file.tenant, "of_owner": file.owner}
-
-
-def owned(principal: Principal) -> dict[str, Any]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
 
 
 def this_file(principal: Principal, file_id: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from llama_stack.config.stored import PromptsConfig
 from llama_stack.storage.sql.database import Database, Row
+from llama_stack.storage.sql.parameters import is_owned, new, owned
 from llama_stack.storage.sql.tables import PROMPT_VERSIONS as VERSIONS
 from llama_stack.storage.sql.tables import PROMPTS
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound
@@ -25,7 +26,7 @@ SECTION: Final = "server.prompts"
 
 _ID = re.compile(r"pmpt_[0-9a-f]{48}")
 
-_OWNED = (PROMPTS.c.tenant == sa.bindparam("of_tenant"), PROMPTS.c.owner == sa.bindparam("of_owner"))
+_OWNED = is_owned(PROMPTS)
 """Part of every statement: for anyone else, the prompt does not exist."""
 _THIS = (*_OWNED, PROMPTS.c.id == sa.bindparam("of_prompt"))
 _VERSION = sa.bindparam("of_version", type_=sa.Integer)
@@ -62,16 +63,16 @@ class PromptStore:
         """Version 1 of a new prompt, its default."""
         self._check(text)
         prompt_id = Prompt.generate_prompt_id()
-        owned = _owned(principal)
         row = {
+            **owned(principal),
             "new_id": prompt_id,
             "new_tenant": principal.tenant,
             "new_owner": principal.id,
             "new_created_at": self._clock(),
         }
         created, _ = await self._database.write(
-            (self._create, {**owned, **row}),
-            (self._add_version, {**owned, "of_prompt": prompt_id, "of_version": 1, **_new_text(text, variables)}),
+            (self._create, row),
+            (self._add_version, {**_this(principal, prompt_id), "of_version": 1, **_new_text(text, variables)}),
         )
         if not created.rows:
             raise _too_many(f"you have {self._limits.prompts_max} prompts", "prompts_max")
@@ -81,7 +82,7 @@ class PromptStore:
         """The default version of each prompt, by creation."""
         query = _versions().where(*_OWNED, VERSIONS.c.version == PROMPTS.c.default_version)
         query = query.order_by(PROMPTS.c.created_at, PROMPTS.c.id)
-        return [_prompt(row) for row in await self._database.read(query, _owned(principal))]
+        return [_prompt(row) for row in await self._database.read(query, owned(principal))]
 
     async def get(self, principal: Principal, prompt_id: str, version: int | None = None) -> Prompt:
         """That version, or the default one."""
@@ -151,12 +152,8 @@ class PromptStore:
             )
 
 
-def _new(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(f"new_{column.name}", type_=column.type)
-
-
 def _create(prompts_max: int) -> sa.Executable:
-    first = {name: _new(PROMPTS.c[name]) for name in ("id", "tenant", "owner", "created_at")}
+    first = {name: new(PROMPTS.c[name]) for name in ("id", "tenant", "owner", "created_at")}
     mine = sa.select(sa.func.count()).select_from(PROMPTS).where(*_OWNED).scalar_subquery()
     one = sa.literal(1, sa.Integer)
     row = sa.select(*first.values(), one, one).where(mine < sa.literal(prompts_max, sa.BigInteger))
@@ -179,7 +176,7 @@ def _next_version(versions_max: int) -> sa.Executable:
 
 def _add_version(database: Database) -> sa.Executable:
     """Where the version has just been counted; if another writer has, theirs is there already and stays."""
-    row = sa.select(PROMPTS.c.id, _VERSION, _new(VERSIONS.c.text), _new(VERSIONS.c.variables)).where(
+    row = sa.select(PROMPTS.c.id, _VERSION, new(VERSIONS.c.text), new(VERSIONS.c.variables)).where(
         *_THIS, PROMPTS.c.latest_version == _VERSION
     )
     names = [column.name for column in VERSIONS.c]
@@ -195,14 +192,10 @@ def _new_text(text: str, variables: Sequence[str]) -> dict[str, str]:
     return {"new_text": text, "new_variables": msgspec.json.encode(variables).decode()}
 
 
-def _owned(principal: Principal) -> dict[str, str]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
-
-
 def _this(principal: Principal, prompt_id: str) -> dict[str, str]:
     if not _ID.fullmatch(prompt_id):
         raise _missing(prompt_id)
-    return {**_owned(principal), "of_prompt": prompt_id}
+    return {**owned(principal), "of_prompt": prompt_id}
 
 
 def _checked_version(version: int) -> int:

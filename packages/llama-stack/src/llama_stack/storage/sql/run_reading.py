@@ -6,7 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, OWNED, RUN, THIS, of_owner
+from llama_stack.storage.sql.parameters import is_owned
+from llama_stack.storage.sql.runs import EVENTS_PER_ROW_MAX, OWNED, RUN, THIS
 from llama_stack.storage.sql.tables import RUN_DOCUMENTS, RUN_EVENTS, RUNS
 
 _NAMED = RUN_DOCUMENTS.c.name == sa.bindparam("of_name")
@@ -68,14 +69,14 @@ def _chain() -> sa.Select[Any]:
     """Ancestors first: id, parent, the document, and the bytes of all documents together. Without bodies if those are
     more than `bytes_max`. Hidden runs are among them; `runs_max` + 1 are looked at."""
     start = sa.select(RUNS.c.id, RUNS.c.parent, sa.literal(1).label("place")).where(
-        *of_owner(), RUNS.c.id == sa.bindparam("of_run")
+        *is_owned(RUNS), RUNS.c.id == sa.bindparam("of_run")
     )
     chain = start.cte("chain", recursive=True)
     parent = RUNS.alias("ancestor")
     chain = chain.union_all(
         sa.select(parent.c.id, parent.c.parent, chain.c.place + 1)
         .join_from(chain, parent, parent.c.id == chain.c.parent)
-        .where(*of_owner(parent), chain.c.place <= sa.bindparam("runs_max", type_=sa.Integer))
+        .where(*is_owned(parent), chain.c.place <= sa.bindparam("runs_max", type_=sa.Integer))
     )
     total = sa.func.coalesce(sa.func.sum(sa.func.length(RUN_DOCUMENTS.c.body)).over(), 0)
     body = sa.case((total <= sa.bindparam("bytes_max", type_=sa.BigInteger), RUN_DOCUMENTS.c.body))

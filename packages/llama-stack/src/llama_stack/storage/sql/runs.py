@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database, Prepared
+from llama_stack.storage.sql.parameters import is_owned, new, new_row
 from llama_stack.storage.sql.tables import RUN_DOCUMENTS, RUN_EVENTS, RUN_STEPS, RUNS
 
 CHANNEL = "ls_runs"
@@ -56,11 +57,7 @@ _HELD = (_OF_RUN, RUNS.c.fence == sa.bindparam("of_fence"))
 _NOW = sa.bindparam("now", type_=RUNS.c.updated_at.type)
 
 
-def of_owner(runs: sa.FromClause = RUNS) -> tuple[sa.ColumnElement[bool], ...]:
-    return runs.c.tenant == sa.bindparam("of_tenant"), runs.c.owner == sa.bindparam("of_owner")
-
-
-OWNED = (*of_owner(), RUNS.c.hidden_at.is_(None))
+OWNED = (*is_owned(RUNS), RUNS.c.hidden_at.is_(None))
 """Part of every statement that an owner's request runs: for anyone else, the row does not exist."""
 THIS = (*OWNED, _OF_RUN)
 
@@ -72,10 +69,10 @@ class RunStatements:
         self._database = database
         prepare = database.prepare
         self.create_queued = prepare(self._create_queued())
-        self.create_held = prepare(self._on_conflict(sa.select(*_new_run())).returning(RUNS.c.id))
+        self.create_held = prepare(self._on_conflict(sa.select(*new_row(RUNS).values())).returning(RUNS.c.id))
         self.document = prepare(
             _insert_if_held(
-                RUN_DOCUMENTS, run=RUNS.c.id, name=_new(RUN_DOCUMENTS.c.name), body=_new(RUN_DOCUMENTS.c.body)
+                RUN_DOCUMENTS, run=RUNS.c.id, name=new(RUN_DOCUMENTS.c.name), body=new(RUN_DOCUMENTS.c.body)
             )
         )
         self.events = prepare(self._events())
@@ -87,7 +84,7 @@ class RunStatements:
         self.seize = prepare(
             sa.update(RUNS)
             .where(*THIS, RUNS.c.ready_at.is_not(None))
-            .values(fence=RUNS.c.fence + 1, holder=None, ready_at=_new(RUNS.c.ready_at))
+            .values(fence=RUNS.c.fence + 1, holder=None, ready_at=new(RUNS.c.ready_at))
             .returning(*RUN)
         )
         self.release = prepare(self._release())
@@ -159,16 +156,15 @@ class RunStatements:
             RUNS.c.tenant == sa.bindparam("new_tenant"), RUNS.c.status == "queued"
         )
         count = sa.select(sa.func.count()).select_from(queued.limit(longest).subquery()).scalar_subquery()
-        statement: sa.Executable = self._on_conflict(sa.select(*_new_run()).where(count < longest)).returning(
-            RUNS.c.id, *self._notify("q")
-        )
+        row = sa.select(*new_row(RUNS).values()).where(count < longest)
+        statement: sa.Executable = self._on_conflict(row).returning(RUNS.c.id, *self._notify("q"))
         return statement
 
     def _events(self, *, skip_conflicts: bool = False) -> sa.Executable:
         """One row on SQLite; on PostgreSQL any number, of any number of runs, from arrays."""
         names = [column.name for column in RUN_EVENTS.c]
         if not self._database.shared:
-            rows = _if_held(RUNS.c.id, *(_new(column) for column in list(RUN_EVENTS.c)[1:]))
+            rows = _if_held(RUNS.c.id, *(new(column) for column in list(RUN_EVENTS.c)[1:]))
         else:
             rows = _event_rows_from_arrays()
         insert = self._database.insert(RUN_EVENTS).from_select(names, rows)
@@ -179,7 +175,7 @@ class RunStatements:
 
     def _begin_step(self) -> sa.Executable:
         values = {
-            column.name: _new(column)
+            column.name: new(column)
             for column in RUN_STEPS.c
             if column.name not in ("run", "fence", "result", "ended_at")
         }
@@ -197,7 +193,7 @@ class RunStatements:
         return (
             sa.update(RUN_STEPS)
             .where(RUN_STEPS.c.run.in_(sa.select(held.c.id)), RUN_STEPS.c.key == sa.bindparam("of_key"))
-            .values({name: _new(RUN_STEPS.c[name]) for name in ("status", "result", "ended_at")})
+            .values({name: new(RUN_STEPS.c[name]) for name in ("status", "result", "ended_at")})
             .returning(RUN_STEPS.c.run)
         )
 
@@ -206,10 +202,10 @@ class RunStatements:
             sa.update(RUNS)
             .where(*_HELD)
             .values(
-                status=_new(RUNS.c.status),
-                error=_new(RUNS.c.error),
-                expires_at=_new(RUNS.c.expires_at),
-                events_expire_at=_new(RUNS.c.events_expire_at),
+                status=new(RUNS.c.status),
+                error=new(RUNS.c.error),
+                expires_at=new(RUNS.c.expires_at),
+                events_expire_at=new(RUNS.c.events_expire_at),
                 fence=RUNS.c.fence + 1,
                 holder=None,
                 ready_at=None,
@@ -228,7 +224,7 @@ class RunStatements:
                 fence=RUNS.c.fence + 1,
                 attempts=RUNS.c.attempts - sa.bindparam("given_back", type_=sa.Integer),
                 holder=None,
-                ready_at=_new(RUNS.c.ready_at),
+                ready_at=new(RUNS.c.ready_at),
                 updated_at=_NOW,
             )
             .returning(RUNS.c.id, *self._notify("q"))
@@ -276,21 +272,13 @@ def _ready(runs: sa.FromClause, kinds: Sequence[str]) -> tuple[sa.ColumnElement[
     return runs.c.kind.in_([sa.literal(kind) for kind in kinds]), runs.c.ready_at <= _NOW
 
 
-def _new(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(f"new_{column.name}", type_=column.type)
-
-
-def _new_run() -> list[sa.ColumnElement[Any]]:
-    return [_new(column) for column in RUNS.c]
-
-
 def _parent_is_there() -> sa.ColumnElement[bool]:
     """None is asked for, or it is the owner's. It cannot be deleted until the child is there."""
-    parent, wanted = RUNS.alias("parent"), _new(RUNS.c.parent)
+    parent, wanted = RUNS.alias("parent"), new(RUNS.c.parent)
     there = sa.select(parent.c.id).where(
         parent.c.id == wanted,
-        parent.c.tenant == _new(RUNS.c.tenant),
-        parent.c.owner == _new(RUNS.c.owner),
+        parent.c.tenant == new(RUNS.c.tenant),
+        parent.c.owner == new(RUNS.c.owner),
         parent.c.hidden_at.is_(None),
     )
     return sa.or_(wanted.is_(None), sa.exists(there.with_for_update(read=True)))

@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from llama_stack.config.files import FilesConfig, setting
 from llama_stack.storage.sql.blobs import IS_WRITING, LOCATED, OF_BLOB, Blob, blob, drop, keep_if, kept_params
 from llama_stack.storage.sql.database import Database
-from llama_stack.storage.sql.files import HELD_BYTES, KEEP_FOR_FILE, NOW, FileRecord, file_params, insert_file, owned
+from llama_stack.storage.sql.files import HELD_BYTES, KEEP_FOR_FILE, NOW, FileRecord, file_params, insert_file
+from llama_stack.storage.sql.parameters import is_owned, new_row, owned
 from llama_stack.storage.sql.tables import BLOBS, FILES, UPLOAD_PARTS, UPLOADS
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.ports.files import KeptContent
@@ -25,7 +26,7 @@ EXPIRED: Final = "expired"
 FORGET_AFTER_S: Final = 24 * 3600.0
 """How long it is known what became of an upload."""
 
-_OWNED = (UPLOADS.c.tenant == sa.bindparam("of_tenant"), UPLOADS.c.owner == sa.bindparam("of_owner"))
+_OWNED = is_owned(UPLOADS)
 """Part of every statement but the sweep's: for anyone else, the upload does not exist."""
 _OF_UPLOAD = sa.bindparam("of_upload", type_=sa.Text)
 _THIS = (*_OWNED, UPLOADS.c.id == _OF_UPLOAD)
@@ -174,8 +175,9 @@ class UploadTable:
         now = self._clock()
         due = {"due": now - grace_s, "rows_max": limit}
         old = {"long_ago": now - FORGET_AFTER_S, "rows_max": limit}
+        never_tried = {"at": 0.0}  # so that the sweep removes their contents in this round
         expired, _, _, _ = await self._database.write(
-            (self._expire, due), (self._drop_expired, {"at": now}), (self._delete_expired, {}), (self._forget, old)
+            (self._expire, due), (self._drop_expired, never_tried), (self._delete_expired, {}), (self._forget, old)
         )
         return len(expired.rows)
 
@@ -185,14 +187,14 @@ def _blob_of_part_of(uploads: sa.Select[Any]) -> sa.ColumnElement[bool]:
 
 
 def _create(limits: FilesConfig) -> sa.Executable:
-    new = [sa.bindparam(f"new_{column.name}", type_=column.type) for column in UPLOADS.c]
+    new = new_row(UPLOADS)
     mine = sa.select(sa.func.count()).select_from(UPLOADS).where(*_OWNED, *_OPEN).scalar_subquery()
-    row = sa.select(*new).where(mine < sa.literal(limits.uploads_max, sa.BigInteger))
-    return sa.insert(UPLOADS).from_select([column.name for column in UPLOADS.c], row).returning(UPLOADS.c.id)
+    row = sa.select(*new.values()).where(mine < sa.literal(limits.uploads_max, sa.BigInteger))
+    return sa.insert(UPLOADS).from_select(list(new), row).returning(UPLOADS.c.id)
 
 
 def _add_part(limits: FilesConfig) -> sa.Executable:
-    new = {column.name: sa.bindparam(f"new_{column.name}", type_=column.type) for column in UPLOAD_PARTS.c}
+    new = new_row(UPLOAD_PARTS)
     of_upload = UPLOAD_PARTS.c.upload == _OF_UPLOAD
     count = sa.select(sa.func.count()).select_from(UPLOAD_PARTS).where(of_upload).scalar_subquery()
     held = sa.select(sa.func.coalesce(sa.func.sum(UPLOAD_PARTS.c.bytes), 0)).where(of_upload).scalar_subquery()

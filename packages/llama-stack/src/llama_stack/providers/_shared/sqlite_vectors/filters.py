@@ -6,6 +6,7 @@ SQLite compares text by its UTF-8 bytes, which is the order of code points, and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from llama_stack_api.filters import ComparisonFilter, CompoundFilter, Filter
@@ -24,12 +25,21 @@ def sets_matching(wanted: Filter) -> tuple[str, list[Bound]]:
     """A condition on `sets.number`, and what is bound in it."""
     if isinstance(wanted, CompoundFilter):
         parts = [sets_matching(each) for each in wanted.filters]
-        joined = f" {wanted.type.upper()} ".join(condition for condition, _ in parts)
-        return f"({joined})", [value for _, values in parts for value in values]
+        joined = _joined(wanted.type.upper(), [condition for condition, _ in parts])
+        return joined, [value for _, values in parts for value in values]
     condition, values = _comparison(wanted)
     negation = "NOT " if wanted.type in ("ne", "nin") else ""
     chosen = f"sets.number {negation}IN (SELECT set_number FROM attributes WHERE key = ? AND {condition})"  # noqa: S608
     return chosen, [wanted.key, *values]
+
+
+def _joined(operator: str, conditions: Sequence[str]) -> str:
+    """In a balanced tree: SQLite takes a chain of conditions for a tree as deep as it is long, and refuses 1000
+    levels."""
+    if len(conditions) == 1:
+        return conditions[0]
+    half = len(conditions) // 2
+    return f"({_joined(operator, conditions[:half])} {operator} {_joined(operator, conditions[half:])})"
 
 
 def _comparison(wanted: ComparisonFilter) -> tuple[str, list[Bound]]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llama_stack.providers._shared.vector_cache.growing import Growing
-from llama_stack_api.filters import ComparisonFilter, CompoundFilter, Filter
+from llama_stack_api.filters import ComparisonFilter, CompoundFilter, Filter, kind_of
 from llama_stack_api.ports.vector_io import Attributes
 
 Kinded: TypeAlias = tuple[type, str | float | bool]
@@ -66,7 +66,7 @@ class AttributeSets:
             return found
 
     def _number_of(self, attributes: Attributes) -> int:
-        kinded = [(key, (kind, value)) for key, value in attributes.items() if (kind := _kind(value)) is not None]
+        kinded = [(key, (kind, value)) for key, value in attributes.items() if (kind := kind_of(value)) is not None]
         kinded.sort(key=operator.itemgetter(0))
         name = tuple(kinded)
         number = self._numbers.get(name)
@@ -107,14 +107,14 @@ class _Column:
             return self._ordered(_ORDERS[wanted.type], wanted.value)
         chosen = np.zeros(len(self._code_of), np.bool_)
         for each in wanted.value if isinstance(wanted.value, list) else [wanted.value]:
-            kind = _kind(each)
+            kind = kind_of(each)
             code = None if kind is None else self._code_of.get((kind, each))
             if code is not None:
                 chosen[code] = True
         return chosen
 
     def _ordered(self, order: Callable[[Any, Any], bool], value: object) -> Selected:
-        kind = _kind(value)
+        kind = kind_of(value)
         if kind is bool:
             return np.zeros(len(self._code_of), np.bool_)
         return np.fromiter(
@@ -122,11 +122,3 @@ class _Column:
             np.bool_,
             len(self._code_of),
         )
-
-
-def _kind(value: object) -> type | None:
-    if isinstance(value, bool):
-        return bool
-    if isinstance(value, int | float):
-        return float
-    return str if isinstance(value, str) else None

@@ -37,7 +37,8 @@ class FileBatchTable:
         self._cancelling = Removal(database, sa.select(STORE_FILES.c.file).where(*going), into="cancelled")
         ended = {"status": "cancelled", "usage_bytes": 0, "chunks_done": 0}
         self._cancel_files = prepare(sa.update(STORE_FILES).where(*going).values(ended))
-        self._cancel = prepare(sa.update(FILE_BATCHES).where(*_THIS).values(cancelled=True))
+        is_going = sa.exists(sa.select(STORE_FILES.c.file).where(*going))
+        self._cancel = prepare(sa.update(FILE_BATCHES).where(*_THIS, is_going).values(cancelled=True))
         self._forget = prepare(_forget())
         self._get = _get()
 
@@ -46,11 +47,11 @@ class FileBatchTable:
         return _only(rows, store_id, batch_id)
 
     async def cancel(self, principal: Principal, store_id: str, batch_id: str) -> FileBatch:
-        """Those of its files that are in progress are cancelled, and their chunks go."""
+        """Those of its files that are in progress are cancelled, and their chunks go. Without any it stays as it is."""
         params = _this(principal, store_id, batch_id)
         removing = self._cancelling.steps(store_id, self._clock(), params)
         await self._database.write(
-            (self._lock, params), *removing, (self._cancel_files, params), (self._cancel, params)
+            (self._lock, params), (self._cancel, params), *removing, (self._cancel_files, params)
         )
         return await self.get(principal, store_id, batch_id)
 

@@ -11,12 +11,12 @@ import sqlalchemy as sa
 from llama_stack.storage.sql.database import Database
 from llama_stack.storage.sql.knowledge.records import PendingChange
 from llama_stack.storage.sql.knowledge.removal import lock
-from llama_stack.storage.sql.knowledge.rows import OF_STORE, decode
+from llama_stack.storage.sql.knowledge.rows import ATTRIBUTES, OF_STORE, decode
 from llama_stack.storage.sql.tables import CHUNKS, STORE_CHANGES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.ports.vector_io import ChunkRow, Index, RowChange, RowDelta
 
-SLICE: Final = 2000
+SLICE: Final = 500
 CHANGES_MAX: Final = 10_000
 """Of more, an index is sooner built anew."""
 
@@ -98,7 +98,7 @@ class StoreChanges:
         while True:
             rows = await self._database.read(self._slice, {**params, "since": version, "of_number": number})
             if rows:
-                yield [_chunk_row(row) for row in rows]
+                yield [_chunk_row(row) for row in rows if row[4] is not None]
                 number, version = rows[-1][0], rows[-1][-1]
             if len(rows) < SLICE:
                 return
@@ -132,10 +132,11 @@ def _since() -> sa.Select[Any]:
 
 def _slice() -> sa.Select[Any]:
     """In the order of the index by version, in which the numbers of a version ascend."""
-    columns = ("number", "id", "document", "embedding", "attributes", "version")
+    names = ("number", "id", "document", "embedding")
+    columns = (*(CHUNKS.c[name] for name in names), ATTRIBUTES, CHUNKS.c.version)
     place = sa.tuple_(CHUNKS.c.version, CHUNKS.c.number)
     return (
-        sa.select(*(CHUNKS.c[name] for name in columns))
+        sa.select(*columns)
         .where(
             CHUNKS.c.store == OF_STORE,
             place > sa.tuple_(_SINCE, sa.bindparam("of_number", type_=sa.BigInteger)),

@@ -5,6 +5,7 @@ NUL and lone surrogates in texts become U+FFFD, one character each, so that span
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
@@ -14,24 +15,27 @@ import sqlalchemy as sa
 from llama_stack.storage.sql.database import Database
 from llama_stack.storage.sql.knowledge.adding import Adding
 from llama_stack.storage.sql.knowledge.records import Attachment, ChunkRecord, FoundChunk
-from llama_stack.storage.sql.knowledge.removal import Removal, key_of, lock
+from llama_stack.storage.sql.knowledge.removal import REMOVED_AT_ONCE, Removal, Sweep, key_of, lock
 from llama_stack.storage.sql.knowledge.rows import (
     CHUNK,
     OF_STORE,
+    SEEN,
     checked_attributes,
     checked_text,
     chunk_of,
     cleaned_text,
     encode,
     is_id,
+    is_seen,
     strings,
 )
-from llama_stack.storage.sql.tables import CHUNKS, STORE_FILES
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import InvalidRequest
 
 ADD_MAX: Final = 1000
-READ_MAX: Final = 1000
+READ_MAX: Final = 1001
+"""Rows of one read: a page, and one more that tells whether there is another."""
 
 
 class ChunkTable:
@@ -42,21 +46,17 @@ class ChunkTable:
         self._clock = clock
         self._adding = Adding(database, attached=True)
         self._replacing = Adding(database, attached=False)
-        of_document = (CHUNKS.c.store == OF_STORE, CHUNKS.c.document == sa.bindparam("of_document"))
+        of_document = (CHUNK_SETS.c.store == OF_STORE, CHUNK_SETS.c.document == sa.bindparam("of_document"), SEEN)
         self._lock = database.prepare(lock(STORES.c.id == OF_STORE))
-        self._removal = Removal(database, sa.select(CHUNKS.c.document).where(*of_document).distinct(), files=False)
+        self._removal = Removal(database, sa.select(CHUNK_SETS.c.document).where(*of_document).distinct(), files=False)
+        self._sweep = Sweep(database)
         file = sa.and_(STORE_FILES.c.store == CHUNKS.c.store, STORE_FILES.c.file == CHUNKS.c.document)
         self._found = (
             sa.select(*CHUNK, STORE_FILES.c.filename)
-            .outerjoin_from(CHUNKS, STORE_FILES, file)
+            .select_from(CHUNKS.outerjoin(STORE_FILES, file))
             .where(CHUNKS.c.store == OF_STORE, CHUNKS.c.id.in_(strings(database, "ids")))
         )
-        self._of_document = (
-            sa.select(*CHUNK, CHUNKS.c.embedding)
-            .where(*of_document, CHUNKS.c.ordinal > sa.bindparam("after_ordinal", type_=sa.BigInteger))
-            .order_by(CHUNKS.c.ordinal, CHUNKS.c.number)
-            .limit(sa.bindparam("rows_max", type_=sa.Integer))
-        )
+        self._of_document = _of_document(sa.select(CHUNK_SETS.c.number).where(*of_document))
         self._known = _known(database)
 
     async def add(
@@ -89,6 +89,8 @@ class ChunkTable:
         else:
             params["ids"] = encode([chunk.id for chunk in chunks])
         rows = [_row(chunk) for chunk in chunks]
+        if attachment is None:
+            params["sets"] = encode(_sets(rows))
         words_of = (
             {chunk.id: text for chunk, text in zip(chunks, words, strict=True) if text} if words is not None else {}
         )
@@ -103,7 +105,7 @@ class ChunkTable:
     async def found(self, store_id: str, ids: Sequence[str]) -> dict[str, FoundChunk]:
         """The rows of hits, by one read; what was deleted or is another store's is not there."""
         rows = await self._database.read(self._found, {"of_store": store_id, "ids": encode(ids)})
-        return {row[0]: FoundChunk(chunk_of(row[:-1]), row[-1]) for row in rows}
+        return {row[0]: FoundChunk(chunk_of(row[:-1]), row[-1]) for row in rows if is_seen(row[:-1])}
 
     async def of_document(
         self, store_id: str, document: str, *, after_ordinal: int | None = None, limit: int = 100
@@ -114,7 +116,7 @@ class ChunkTable:
         after = -1 if after_ordinal is None else after_ordinal
         params = {"of_store": store_id, "of_document": document, "after_ordinal": after}
         rows = await self._database.read(self._of_document, {**params, "rows_max": min(limit, READ_MAX)})
-        return [chunk_of(row[:-1], row[-1]) for row in rows]
+        return [chunk_of(row[:-1], row[-1]) for row in rows if is_seen(row[:-1])]
 
     async def delete_document(self, store_id: str, document: str) -> bool:
         """A document that is no attached file: its chunks go, a deletion is among the changes. False if it has none."""
@@ -125,9 +127,36 @@ class ChunkTable:
         _, counted, *_ = await self._database.write((self._lock, params), *removing)
         return bool(counted.rows)
 
+    async def sweep(self, rows_max: int = REMOVED_AT_ONCE) -> int:
+        """Take down chunks, of any store, that nobody sees any more; how many rows. Fewer than `rows_max`: that was
+        all. Writers on SQLite wait meanwhile: let them in before the next."""
+        return await self._sweep.remove(rows_max)
 
-def _row(chunk: ChunkRecord) -> Mapping[str, Any]:
+
+def _of_document(sets: sa.Select[Any]) -> sa.Select[Any]:
+    """Their places are found in the index alone."""
+    place = (CHUNKS.c.ordinal, CHUNKS.c.number)
+    some = (
+        sa.select(*place)
+        .where(CHUNKS.c.chunk_set.in_(sets), CHUNKS.c.ordinal > sa.bindparam("after_ordinal", type_=sa.BigInteger))
+        .order_by(*place)
+        .limit(sa.bindparam("rows_max", type_=sa.Integer))
+        .subquery("some")
+    )
+    joined = CHUNKS.join(some, some.c.number == CHUNKS.c.number)
+    return sa.select(*CHUNK, CHUNKS.c.embedding).select_from(joined).order_by(*place)
+
+
+def _sets(rows: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, str]]:
+    """Of chunks that a client wrote: each document and attributes once."""
+    names = ("document", "key", "attributes")
+    return list({(row["document"], row["key"]): {name: row[name] for name in names} for row in rows}.values())
+
+
+def _row(chunk: ChunkRecord) -> dict[str, Any]:
+    attributes = checked_attributes(chunk.attributes)
     return {
+        "key": hashlib.sha256(attributes.encode()).hexdigest()[:32],
         "id": checked_text(chunk.id, "chunk_id"),
         "document": checked_text(chunk.document, "document_id"),
         "ordinal": chunk.ordinal,
@@ -136,7 +165,7 @@ def _row(chunk: ChunkRecord) -> Mapping[str, Any]:
         "page": chunk.page,
         "tokens": chunk.tokens,
         "digest": chunk.digest,
-        "attributes": checked_attributes(chunk.attributes),
+        "attributes": attributes,
         "extra": None if chunk.extra is None else encode(chunk.extra),
         "context": None if chunk.context is None else cleaned_text(chunk.context),
         "embedding": chunk.embedding,

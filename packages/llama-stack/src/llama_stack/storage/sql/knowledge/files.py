@@ -27,6 +27,7 @@ from llama_stack.storage.sql.knowledge.rows import (
     LIVE,
     NOW,
     OF_STORE,
+    SEEN,
     STORE,
     VISIBLE,
     check_limit,
@@ -44,7 +45,7 @@ from llama_stack.storage.sql.knowledge.rows import (
     store_of,
     strings,
 )
-from llama_stack.storage.sql.tables import CHUNKS, FILE_BATCH_FILES, FILE_BATCHES, STORE_CHANGES, STORE_FILES
+from llama_stack.storage.sql.tables import CHUNK_SETS, FILE_BATCH_FILES, FILE_BATCHES, STORE_CHANGES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound
 from llama_stack_api.paging import LIMIT_DEFAULT, Order
@@ -311,9 +312,9 @@ def _set_attributes() -> list[sa.Executable]:
         sa.insert(STORE_CHANGES).from_select(
             [column.name for column in STORE_CHANGES.c], change.where(*VISIBLE, there)
         ),
-        sa.update(CHUNKS)
-        .where(CHUNKS.c.store == OF_STORE, CHUNKS.c.document == sa.bindparam("of_file"), there)
-        .values(attributes=attributes),
+        sa.update(CHUNK_SETS)
+        .where(CHUNK_SETS.c.store == OF_STORE, CHUNK_SETS.c.document == sa.bindparam("of_file"), SEEN, there)
+        .values(attributes=attributes, key=sa.case((CHUNK_SETS.c.key.is_not(None), sa.literal("", sa.Text)))),
         sa.update(STORE_FILES).where(*_OF_FILE, _VISIBLE).values(attributes=attributes).returning(*FILE),
     ]
 

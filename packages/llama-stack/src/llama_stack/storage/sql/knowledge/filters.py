@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database
-from llama_stack_api.filters import ComparisonFilter, Filter, Scalar
+from llama_stack_api.base import Scalar
+from llama_stack_api.filters import ComparisonFilter, Filter
 
 _ORDERS: Final[dict[str, Callable[[Any, Any], Any]]] = {
     "gt": operator.gt,
@@ -22,6 +23,7 @@ _NEVER_STORED = re.compile("[\0\ud800-\udfff]")
 _NO_PATH = re.compile(r'["\\\x00-\x1f]|^$')
 """Keys that SQLite's JSON paths cannot name as they stand in the JSON text."""
 _FALSE = sa.false()
+CHAIN_MAX: Final = 100
 
 
 def where(wanted: Filter, column: sa.ColumnElement[str], database: Database) -> sa.ColumnElement[bool]:
@@ -29,15 +31,26 @@ def where(wanted: Filter, column: sa.ColumnElement[str], database: Database) -> 
     says."""
     if not isinstance(wanted, ComparisonFilter):
         join = sa.and_ if wanted.type == "and" else sa.or_
-        return join(*(where(each, column, database) for each in wanted.filters))
+        return _joined(join, [where(each, column, database) for each in wanted.filters])
     if _NEVER_STORED.search(wanted.key):
         return sa.true() if wanted.type in ("ne", "nin") else _FALSE
     attribute = (_PostgresAttribute if database.shared else _SqliteAttribute)(column, wanted.key)
     if wanted.type in ("eq", "in", "ne", "nin"):
         choices = wanted.value if isinstance(wanted.value, list) else [wanted.value]
-        equal = sa.func.coalesce(sa.or_(_FALSE, *(_equals(attribute, each) for each in choices)), _FALSE)
+        equal = sa.func.coalesce(_is_one_of(attribute, choices), _FALSE)
         return sa.not_(equal) if wanted.type in ("ne", "nin") else equal
     return sa.func.coalesce(_ordered(attribute, wanted), _FALSE)
+
+
+def _joined(
+    join: Callable[..., sa.ColumnElement[bool]], parts: Sequence[sa.ColumnElement[bool]]
+) -> sa.ColumnElement[bool]:
+    """SQLite takes a chain of conditions for a tree as deep as it is long, and refuses 1000 levels: so, in groups.
+    A function around each keeps SQLAlchemy from making one chain of them again."""
+    groups = [parts[start : start + CHAIN_MAX] for start in range(0, len(parts), CHAIN_MAX)]
+    if len(groups) == 1:
+        return join(*parts)
+    return _joined(join, [sa.func.coalesce(join(*group), _FALSE) for group in groups])
 
 
 class _SqliteAttribute:
@@ -88,12 +101,16 @@ class _PostgresAttribute:
         return sa.cast(sa.literal(repr(value), sa.Text), sa.Numeric)
 
 
-def _equals(attribute: _SqliteAttribute | _PostgresAttribute, value: Scalar) -> sa.ColumnElement[bool]:
-    if isinstance(value, bool):
-        return attribute.is_flag(value)
-    if isinstance(value, str):
-        return _FALSE if _NEVER_STORED.search(value) else attribute.text == sa.literal(value, sa.Text)
-    return attribute.number == attribute.number_of(value)
+def _is_one_of(attribute: _SqliteAttribute | _PostgresAttribute, values: Sequence[Scalar]) -> sa.ColumnElement[bool]:
+    flags = {value for value in values if isinstance(value, bool)}
+    texts = [value for value in values if isinstance(value, str) and not _NEVER_STORED.search(value)]
+    numbers = [value for value in values if not isinstance(value, bool | str)]
+    found = [attribute.is_flag(value) for value in flags]
+    if texts:
+        found.append(attribute.text.in_([sa.literal(value, sa.Text) for value in texts]))
+    if numbers:
+        found.append(attribute.number.in_([attribute.number_of(value) for value in numbers]))
+    return sa.or_(_FALSE, *found)
 
 
 def _ordered(attribute: _SqliteAttribute | _PostgresAttribute, wanted: ComparisonFilter) -> sa.ColumnElement[bool]:

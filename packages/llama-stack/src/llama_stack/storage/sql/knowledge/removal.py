@@ -1,17 +1,21 @@
-"""How chunks of documents go: rows, keyword index, counters and a change for each document, in one transaction."""
+"""How chunks of documents go: out of sight, with counters and a change for each document, in one transaction, however
+many they are; their rows and the keyword index by `Sweep`, in slices."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database, Params, Prepared
 from llama_stack.storage.sql.knowledge.records import FileStatus
-from llama_stack.storage.sql.knowledge.rows import NOW, OF_STORE, STATUSES
-from llama_stack.storage.sql.tables import CHUNK_WORDS, CHUNKS, STORE_CHANGES, STORE_FILES
+from llama_stack.storage.sql.knowledge.rows import NOW, OF_STORE, SEEN, STATUSES
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNK_WORDS, CHUNKS, STORE_CHANGES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
+
+REMOVED_AT_ONCE: Final = 50
+"""Chunks of one transaction: SQLite's writer takes half a millisecond for each."""
 
 _SPACE: sa.ColumnElement[str] = sa.literal_column("' '", sa.Text)
 WORDS_INDEX = sa.table(
@@ -45,12 +49,13 @@ def remove_numbered(database: Database, numbers: sa.Select[Any]) -> list[sa.Exec
     return [*statements, sa.delete(CHUNKS).where(CHUNKS.c.number.in_(numbers)).returning(CHUNKS.c.number)]
 
 
-def uncount_words(numbers: sa.Select[Any]) -> dict[str, sa.ColumnElement[Any]]:
-    """Of the store's counters for relevance, what is to be set before chunks go."""
-    of = CHUNK_WORDS.c.number.in_(numbers)
-    words = sa.select(sa.func.coalesce(sa.func.sum(CHUNK_WORDS.c.length), 0)).where(of).scalar_subquery()
-    chunks = sa.select(sa.func.count()).select_from(CHUNK_WORDS).where(of).scalar_subquery()
-    return {"chunks": STORES.c.chunks - chunks, "words": STORES.c.words - sa.cast(words, sa.BigInteger)}
+def _uncount_words(sets: sa.ColumnElement[bool]) -> dict[str, sa.ColumnElement[Any]]:
+    """Of the store's counters for relevance, what is to be set before those chunks go."""
+    values = {}
+    for name in ("chunks", "words"):
+        counted = sa.select(sa.func.coalesce(sa.func.sum(CHUNK_SETS.c[name]), 0)).where(sets).scalar_subquery()
+        values[name] = STORES.c[name] - sa.cast(counted, sa.BigInteger)
+    return values
 
 
 class Removal:
@@ -63,11 +68,11 @@ class Removal:
     def __init__(
         self, database: Database, documents: sa.Select[Any], *, files: bool = True, into: FileStatus | None = None
     ) -> None:
-        numbers = sa.select(CHUNKS.c.number).where(CHUNKS.c.store == OF_STORE, CHUNKS.c.document.in_(documents))
+        sets = sa.and_(CHUNK_SETS.c.store == OF_STORE, CHUNK_SETS.c.document.in_(documents), SEEN)
         statements = [
-            _count(documents, numbers, files=files, into=into),
+            _count(documents, sets, files=files, into=into),
             _say(documents),
-            *remove_numbered(database, numbers),
+            sa.update(CHUNK_SETS).where(sets).values(removed_at=NOW),
         ]
         self._steps = [database.prepare(statement) for statement in statements]
 
@@ -77,12 +82,44 @@ class Removal:
         return [(step, given) for step in self._steps]
 
 
+class Sweep:
+    """Takes down what is removed. Several processes may do it at once, and it may end at any moment."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        removed = CHUNK_SETS.c.removed_at.is_not(None)
+        rows_max = sa.bindparam("rows_max", type_=sa.Integer)
+        self._removed = sa.select(CHUNK_SETS.c.number).where(removed).order_by(CHUNK_SETS.c.removed_at).limit(rows_max)
+        of_set = sa.bindparam("of_set", type_=sa.BigInteger)
+        this = CHUNK_SETS.c.number == of_set
+        numbers = sa.select(CHUNKS.c.number).where(CHUNKS.c.chunk_set == of_set)
+        numbers = numbers.order_by(CHUNKS.c.ordinal, CHUNKS.c.number).limit(rows_max)
+        left = sa.exists(sa.select(CHUNKS.c.number).where(CHUNKS.c.chunk_set == of_set))
+        statements = [
+            sa.select(CHUNK_SETS.c.number).where(this).with_for_update(),
+            *remove_numbered(database, numbers),
+            sa.delete(CHUNK_SETS).where(this, ~left).returning(CHUNK_SETS.c.number),
+        ]
+        self._steps = [database.prepare(statement) for statement in statements]
+
+    async def remove(self, rows_max: int = REMOVED_AT_ONCE) -> int:
+        """How many rows are gone; if they are fewer than `rows_max`, nothing is left."""
+        removed = 0
+        for (number,) in await self._database.read(self._removed, {"rows_max": rows_max}):
+            params = {"of_set": number, "rows_max": rows_max - removed}
+            *_, chunks, sets = await self._database.write(*((step, params) for step in self._steps))
+            removed += len(chunks.rows) + len(sets.rows)
+            if removed >= rows_max:
+                break
+        return removed
+
+
 def _count(
-    documents: sa.Select[Any], numbers: sa.Select[Any], *, files: bool, into: FileStatus | None
+    documents: sa.Select[Any], sets: sa.ColumnElement[bool], *, files: bool, into: FileStatus | None
 ) -> sa.Executable:
     going = documents.subquery("going")
     many = sa.select(sa.func.count()).select_from(going).scalar_subquery()
-    values = {"version": STORES.c.version + many, **uncount_words(numbers)}
+    values = {"version": STORES.c.version + many, **_uncount_words(sets)}
     if files:
         own = (STORE_FILES.c.store == OF_STORE, STORE_FILES.c.file.in_(documents))
         used = sa.select(sa.func.coalesce(sa.func.sum(STORE_FILES.c.usage_bytes), 0)).where(*own).scalar_subquery()

@@ -16,7 +16,7 @@ from llama_stack.storage.sql.knowledge.records import (
     FileCounts,
     StoreRecord,
 )
-from llama_stack.storage.sql.tables import CHUNKS, STORE_FILES
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.paging import LIMIT_MAX, Order
@@ -49,11 +49,20 @@ STORE: Final = (
     STORES.c.usage_bytes,
 )  # fmt: skip
 FILE: Final = tuple(STORE_FILES.c)
-CHUNK: Final = tuple(
-    CHUNKS.c[name]
-    for name in ("id", "document", "ordinal", "text", "context", "start", "end", "page", "tokens", "attributes",
-                 "extra", "digest")
+SEEN = CHUNK_SETS.c.removed_at.is_(None)
+_OF_CHUNK = sa.and_(CHUNK_SETS.c.number == CHUNKS.c.chunk_set, SEEN)
+ATTRIBUTES = sa.select(CHUNK_SETS.c.attributes).where(_OF_CHUNK).correlate(CHUNKS).scalar_subquery().label("attributes")
+"""Of a chunk; NULL: it is removed, nobody sees it, and is there only until it is swept. It is no join, so that whoever
+has chunks by an index looks up their sets, and never the other way round."""
+CHUNK: Final = (
+    *(
+        CHUNKS.c[name]
+        for name in ("id", "document", "ordinal", "text", "context", "start", "end", "page", "tokens", "extra",
+                     "digest")
+    ),
+    ATTRIBUTES,
 )  # fmt: skip
+SEEN_CHUNKS = CHUNKS.join(CHUNK_SETS, _OF_CHUNK)
 
 
 def store_of(row: Row, now: float) -> StoreRecord:
@@ -75,9 +84,14 @@ def file_of(row: Row) -> AttachedFile:
     return AttachedFile(store, file, attached_at, attachment, filename, status, code, message, *decoded, *rest)
 
 
+def is_seen(row: Row) -> bool:
+    """Of the columns `CHUNK`."""
+    return row[-1] is not None
+
+
 def chunk_of(row: Row, embedding: bytes | None = None) -> ChunkRecord:
     """From the columns `CHUNK`."""
-    chunk_id, document, ordinal, text, context, start, end, page_, tokens, attributes, extra, digest = row
+    chunk_id, document, ordinal, text, context, start, end, page_, tokens, extra, digest, attributes = row
     place = (document, ordinal, text, context, start, end, page_, tokens)
     others = None if extra is None else decode(extra)
     return ChunkRecord(chunk_id, *place, decode(attributes), others, digest, embedding)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from llama_stack.storage.sql.completions import check_metadata
 from llama_stack.storage.sql.database import Database, Row
 from llama_stack.storage.sql.knowledge.records import NewStore, PageOf, StoreRecord
-from llama_stack.storage.sql.knowledge.removal import remove_numbered
+from llama_stack.storage.sql.knowledge.removal import REMOVED_AT_ONCE, lock, remove_numbered
 from llama_stack.storage.sql.knowledge.rows import (
     NOW,
     OF_STORE,
@@ -33,7 +33,7 @@ from llama_stack.storage.sql.knowledge.rows import (
     page,
     store_of,
 )
-from llama_stack.storage.sql.tables import CHUNKS, FILE_BATCHES, STORE_CHANGES, STORE_FILES
+from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, FILE_BATCHES, STORE_CHANGES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import Conflict, NotFound
 from llama_stack_api.paging import LIMIT_DEFAULT, Order
@@ -156,9 +156,9 @@ class VectorStoreTable:
         rows = await self._database.read(self._removable, {"rows_max": limit})
         return [store_of(row, self._clock()) for row in rows]
 
-    async def remove_slice(self, store_id: str, rows: int = 250) -> bool:
+    async def remove_slice(self, store_id: str, rows: int = REMOVED_AT_ONCE) -> bool:
         """Remove some rows of a store that is `removable`; True when all are gone. Of an expired store the record
-        stays, until its owner deletes it."""
+        stays, until its owner deletes it. Writers on SQLite wait while a slice goes: let them in between."""
         params = {"of_store": store_id, "rows_max": rows}
         *_, emptied, deleted = await self._database.write(*((step, params) for step in self._remove))
         return bool(emptied.rows or deleted.rows)
@@ -209,18 +209,21 @@ def _remove_slice(database: Database) -> list[sa.Executable]:
     this = sa.select(STORES.c.id).where(STORES.c.id == OF_STORE, going)
     numbers = sa.select(CHUNKS.c.number).where(CHUNKS.c.store.in_(this))
     numbers = numbers.order_by(CHUNKS.c.version, CHUNKS.c.number).limit(_ROWS)
+    sets = sa.select(CHUNK_SETS.c.number).where(CHUNK_SETS.c.store.in_(this)).limit(_ROWS)
     files = sa.select(STORE_FILES.c.file).where(STORE_FILES.c.store.in_(this)).limit(_ROWS)
     versions = sa.select(STORE_CHANGES.c.version).where(STORE_CHANGES.c.store.in_(this)).limit(_ROWS)
     batches = sa.select(FILE_BATCHES.c.id).where(FILE_BATCHES.c.store.in_(this)).limit(1)
     empty = [
         ~sa.exists(sa.select(sa.literal_column("1")).where(table.c.store == OF_STORE))
-        for table in (CHUNKS, STORE_FILES, STORE_CHANGES, FILE_BATCHES)
+        for table in (CHUNKS, CHUNK_SETS, STORE_FILES, STORE_CHANGES, FILE_BATCHES)
     ]
     counters = {name: 0 for name in STORES.c.keys() if name.startswith("files_")}  # noqa: SIM118
     nothing = {**counters, "usage_bytes": 0, "chunks": 0, "words": 0, "changes_from": STORES.c.version}
     own = STORES.c.id == OF_STORE
     return [
+        lock(own),  # of two processes that remove, one waits
         *remove_numbered(database, numbers),
+        sa.delete(CHUNK_SETS).where(CHUNK_SETS.c.number.in_(sets)),
         sa.delete(STORE_FILES).where(STORE_FILES.c.store == OF_STORE, STORE_FILES.c.file.in_(files)),
         sa.delete(STORE_CHANGES).where(STORE_CHANGES.c.store == OF_STORE, STORE_CHANGES.c.version.in_(versions)),
         sa.delete(FILE_BATCHES).where(FILE_BATCHES.c.id.in_(batches)),
