@@ -68,8 +68,8 @@ async def _check_search(client: AsyncOpenAI, store_id: str, corpus: Corpus, file
 
 
 async def check_nothing_is_left_over(shelf: Shelf, *, swept: bool = False) -> None:
-    """Whatever nobody can ask for any more is gone, or goes within a moment. `swept`: chunks that are removed too, as it
-    is after a start."""
+    """Whatever nobody can ask for any more is gone, or goes within a moment. `swept`: the rows of removed chunks too,
+    as after a start."""
     deadline = time.monotonic() + LEFT_OVER_S
     while left := await left_over(shelf, swept=swept):
         assert time.monotonic() < deadline, left
@@ -88,11 +88,12 @@ async def left_over(shelf: Shelf, *, swept: bool) -> dict[str, object]:
         "deleted stores": "SELECT id FROM ls_vector_stores WHERE state <> 'live'",
         "chunks of no store": "SELECT DISTINCT store FROM ls_chunks WHERE store NOT IN (SELECT id FROM "
         "ls_vector_stores)",
-        "chunks of no file": f"SELECT DISTINCT store, document FROM ls_chunks WHERE {SEEN} AND NOT EXISTS (SELECT 1 FROM "
-        "ls_vector_store_files AS f WHERE f.store = ls_chunks.store AND f.file = ls_chunks.document)",
+        "chunks of no file": f"SELECT DISTINCT store, document FROM ls_chunks WHERE {SEEN} AND NOT EXISTS (SELECT 1 "
+        "FROM ls_vector_store_files AS f WHERE f.store = ls_chunks.store AND f.file = ls_chunks.document)",
         "chunks of no set": "SELECT number FROM ls_chunks WHERE chunk_set NOT IN (SELECT number FROM ls_chunk_sets)",
         "sets of no store": "SELECT number FROM ls_chunk_sets WHERE store NOT IN (SELECT id FROM ls_vector_stores)",
-        "chunks twice": f"SELECT store, document, ordinal FROM ls_chunks WHERE {SEEN} GROUP BY 1, 2, 3 HAVING count(*) > 1",
+        "chunks twice": f"SELECT store, document, ordinal FROM ls_chunks WHERE {SEEN} GROUP BY 1, 2, 3 "
+        "HAVING count(*) > 1",
         "words of no chunk": "SELECT number FROM ls_chunk_words WHERE number NOT IN (SELECT number FROM ls_chunks)",
         "pending changes": "SELECT store, version, document FROM ls_vector_store_changes WHERE pending",
         "files in progress": "SELECT store, file FROM ls_vector_store_files WHERE status = 'in_progress'",

@@ -109,8 +109,9 @@ _LAST: Final = 2**63 - 1
 
 
 async def _nothing() -> AsyncIterator[Sequence[ChunkRow]]:
-    return
-    yield
+    none: Sequence[Sequence[ChunkRow]] = ()
+    for rows in none:
+        yield rows
 
 
 def _since() -> sa.Select[Any]:
