@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from llama_stack.rag.chunk import ChunkSizes, chunks_of
 from llama_stack_api.ports.file_processors import ParsedFile
 
 SIZES = ChunkSizes(100, 20)
-CHUNKING = {
+CHUNKING: Any = {
     "type": "static",
     "static": {"max_chunk_size_tokens": SIZES.max_tokens, "chunk_overlap_tokens": SIZES.overlap},
 }

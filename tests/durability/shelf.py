@@ -144,12 +144,12 @@ class Shelf(Site):
 
     def _sections(self, directory: Path, upstream: Upstream) -> dict[str, Any]:
         where = self.postgres
-        config: dict[str, Any] = {
+        configs: dict[str, Any] = {
             "inline::faiss": {"saved_chunks_min": 1},
             "inline::sqlite-vec": {},
             "remote::pgvector": where and {"host": where["host"], "db": where["db"], "user": where["user"]},
-        }[self.kind.index]
-        index = {"provider_id": "index", "provider_type": self.kind.index, "config": config}
+        }
+        index = {"provider_id": "index", "provider_type": self.kind.index, "config": configs[self.kind.index]}
         inference = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": upstream.base_url}}
         contents = {"storage_dir": str(directory / "contents")}
         return {

@@ -7,6 +7,7 @@ import asyncio
 import os
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Any
 
 import openai
 import pytest
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 SEEDS = int(os.environ.get("DURABILITY_SEEDS", "1"))
 TIMEOUT_S = 120.0
-LARGER = {"type": "static", "static": {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 0}}
+LARGER: Any = {"type": "static", "static": {"max_chunk_size_tokens": 400, "chunk_overlap_tokens": 0}}
 LARGE = ("long.txt", "twin.txt", "middle.txt")
 
 
@@ -68,7 +69,7 @@ async def new_store(client: AsyncOpenAI, files: dict[str, str]) -> str:
 async def settled(client: AsyncOpenAI, store_id: str) -> dict[str, str]:
     """The status of each file, once none is in progress."""
     while True:
-        found = {file.id: file.status async for file in client.vector_stores.files.list(store_id)}
+        found: dict[str, str] = {file.id: file.status async for file in client.vector_stores.files.list(store_id)}
         if "in_progress" not in found.values():
             return found
         await asyncio.sleep(0.02)
@@ -120,7 +121,7 @@ async def test_changes_while_files_are_ingested(shelf: Shelf, seed: int) -> None
 
 async def check_attributes(client: AsyncOpenAI, store_id: str, files: dict[str, str], corpus: Corpus) -> None:
     """Those that were set last are found by."""
-    wanted = {"type": "eq", "key": "number", "value": 4}
+    wanted: Any = {"type": "eq", "key": "number", "value": 4}
     for name in files:
         page = await client.vector_stores.search(store_id, query=corpus.chunks(name)[0], filters=wanted)
         assert corpus.chunks(name)[0] in [hit.content[0].text for hit in page.data], name

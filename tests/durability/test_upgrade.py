@@ -99,6 +99,7 @@ async def to_schema_before(shelf: Shelf, request: pytest.FixtureRequest) -> None
         )
         return
     where = shelf.postgres
+    assert where is not None
     postgres: Postgres = request.getfixturevalue("postgres")
     postgres.execute(f"ALTER DATABASE {where['db']} RENAME TO newer_{where['db']}")
     postgres.execute(f"CREATE DATABASE {where['db']}")

@@ -26,7 +26,7 @@ from llama_stack.storage.sql.blobs import BlobTable
 from llama_stack.storage.sql.database import Database
 from llama_stack.storage.sql.files import FileTable
 from llama_stack.storage.sql.open import open_sql
-from llama_stack.storage.sql.tables import BLOBS
+from llama_stack.storage.sql.tables import BLOBS, FILES
 from llama_stack.storage.sql.uploads import UploadTable
 from llama_stack_api.errors import InvalidRequest, NotFound, ProviderError
 from llama_stack_api.files import ExpiresAfter, OpenAIFileObject, OpenAIFilePurpose
@@ -111,20 +111,25 @@ async def test_expired_files_go(site: Site) -> None:
     assert (await site.files.get(other.id, CALL)).id == other.id
 
 
-async def test_who_uses_a_file_is_told_while_it_is_there(site: Site) -> None:
-    told: list[tuple[str, str, str]] = []
+async def test_who_uses_a_file_is_told_while_it_is_there_and_when_it_is_gone(site: Site) -> None:
+    """Whoever began to use it in between is told too."""
+    told: list[tuple[str, str, str, bool]] = []
 
     class Uses:
         async def forget(self, principal: Principal, file_id: str) -> None:
             assert site.kept()
-            told.append((principal.tenant, principal.id, file_id))
+            told.append((principal.tenant, principal.id, file_id, await is_there(file_id)))
+
+    async def is_there(file_id: str) -> bool:
+        rows = await site.database.read(sa.select(FILES.c.id).where(FILES.c.id == file_id))
+        return bool(rows)
 
     site.files.uses.append(Uses())
     deleted, expired = await site.add(b"x"), await site.add(b"y", 3600)
     await site.files.delete(deleted.id, CALL)
     site.now += HOUR_S
     await site.sweep(10)
-    assert told == [("acme", "alice", deleted.id), ("acme", "alice", expired.id)]
+    assert told == [("acme", "alice", file.id, there) for file in (deleted, expired) for there in (True, False)]
     assert site.kept() == []
 
 

@@ -33,7 +33,7 @@ async def test_answers_a_question(embedded: Embedded) -> None:
     assert openai.types.chat.ChatCompletion.model_validate(reply).object == "chat.completion"
     usage = reply["usage"]
     assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
-    assert usage["prompt_tokens"] == 27  # the template's markers, the system prompt, the question
+    assert usage["prompt_tokens"] == 28  # the template's markers, the system prompt, the question
 
 
 async def test_streams_the_same_answer(embedded: Embedded) -> None:

@@ -196,8 +196,8 @@ class IngestionKind:
                 await self._tell(job)
 
     async def _take_back(self, job: Job, principal: Principal) -> None:
-        """What an attempt that crashed had indexed after the end of its file was told to the provider. Where the file
-        is attached anew its new chunks go by the same name; then they all stay."""
+        """What an attempt that crashed had indexed after its provider was told that the file is gone or cancelled.
+        Where the file is attached anew its new chunks go by the same name; then they all stay."""
         try:
             store = await self._tables.stores.get(principal, job.store)
         except NotFound:
@@ -206,7 +206,7 @@ class IngestionKind:
             attached = await self._tables.files.get(principal, job.store, job.file)
         except NotFound:
             attached = None
-        if attached is None or attached.attachment == job.attachment:
+        if attached is None or (attached.attachment == job.attachment and attached.status in ("cancelled", "failed")):
             index = Index(store.index_id, store.embedding_dimension)
             await self._indexes.index_of(store.provider).delete_document(index, job.file)
 

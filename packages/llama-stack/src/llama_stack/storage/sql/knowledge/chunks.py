@@ -27,7 +27,7 @@ from llama_stack.storage.sql.knowledge.rows import (
     encode,
     is_id,
     is_seen,
-    strings,
+    one_of,
 )
 from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
@@ -54,7 +54,7 @@ class ChunkTable:
         self._found = (
             sa.select(*CHUNK, STORE_FILES.c.filename)
             .select_from(CHUNKS.outerjoin(STORE_FILES, file))
-            .where(CHUNKS.c.store == OF_STORE, CHUNKS.c.id.in_(strings(database, "ids")))
+            .where(CHUNKS.c.store == OF_STORE, one_of(database, CHUNKS.c.id, "ids"))
         )
         self._of_document = _of_document(sa.select(CHUNK_SETS.c.number).where(*of_document))
         self._known = _known(database)
@@ -174,6 +174,6 @@ def _row(chunk: ChunkRecord) -> dict[str, Any]:
 
 
 def _known(database: Database) -> sa.Select[Any]:
-    known = sa.and_(CHUNKS.c.digest.in_(strings(database, "digests")), CHUNKS.c.embedding.is_not(None))
+    known = sa.and_(one_of(database, CHUNKS.c.digest, "digests"), CHUNKS.c.embedding.is_not(None))
     first = sa.select(sa.func.min(CHUNKS.c.number)).where(known).group_by(CHUNKS.c.digest)
     return sa.select(CHUNKS.c.digest, CHUNKS.c.embedding).where(CHUNKS.c.number.in_(first))

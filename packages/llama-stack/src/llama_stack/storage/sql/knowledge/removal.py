@@ -23,8 +23,9 @@ WORDS_INDEX = sa.table(
 )
 """SQLite's: it keeps no text, so whoever removes a row says once more what was indexed."""
 INDEXED = CHUNK_WORDS.c.key + sa.func.replace(CHUNK_WORDS.c.words, _SPACE, _SPACE + CHUNK_WORDS.c.key)
-"""As in PostgreSQL's index, which is used where this expression is."""
-INDEXED_WORDS = sa.func.string_to_array(INDEXED, _SPACE)
+"""Each word with the store's key before it."""
+INDEXED_WORDS = sa.func.ls_words_of(CHUNK_WORDS.c.key, CHUNK_WORDS.c.words)
+"""The same as an array, as in PostgreSQL's index, which is used where this expression is."""
 
 
 def key_of(store_id: str) -> str:

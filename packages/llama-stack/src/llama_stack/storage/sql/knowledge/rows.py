@@ -118,6 +118,12 @@ def strings(database: Database, name: str) -> sa.Select[Any]:
     return sa.select(members.c.value)
 
 
+def one_of(database: Database, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    """Whether a column is among those strings: by an index of it, also of a table with no statistics yet."""
+    values = strings(database, name)
+    return column == sa.any_(sa.func.array(values.scalar_subquery())) if database.shared else column.in_(values)
+
+
 def objects(database: Database, name: str, columns: Mapping[str, sa.types.TypeEngine[Any]]) -> sa.FromClause:
     """The JSON array of objects that the parameter `name` is, as a table."""
     array = sa.bindparam(name, type_=sa.Text)

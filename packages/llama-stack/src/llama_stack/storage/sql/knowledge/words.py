@@ -209,8 +209,7 @@ def _count(database: Database) -> sa.Select[Any]:
 
 
 def _contains(term: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
-    """On PostgreSQL. A term that its planner cannot know makes it use the index: it takes the words of a row to be made
-    for nothing, and reads all rows for a word that is in many."""
+    """On PostgreSQL: of a term that its planner does not know, so that it does not read all rows for a common one."""
     terms = sa.func.array_append(sa.literal_column("'{}'::text[]"), term)
     contains: sa.ColumnElement[bool] = INDEXED_WORDS.op("@>", is_comparison=True)(terms)
     return contains

@@ -10,9 +10,13 @@ down_revision = "0003"
 
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _KEYWORD_INDEX = {
-    "sqlite": "CREATE VIRTUAL TABLE ls_chunk_words_index USING fts5(words, content='', tokenize='ascii')",
-    "postgresql": "CREATE INDEX ls_chunk_words_index ON ls_chunk_words"
-    " USING gin (string_to_array(key || replace(words, ' ', ' ' || key), ' '))",
+    "sqlite": ("CREATE VIRTUAL TABLE ls_chunk_words_index USING fts5(words, content='', tokenize='ascii')",),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION ls_words_of(key text, words text) RETURNS text[] LANGUAGE plpgsql IMMUTABLE STRICT"
+        " PARALLEL SAFE COST 1000"
+        " AS $$ BEGIN RETURN string_to_array(key || replace(words, ' ', ' ' || key), ' '); END $$",
+        "CREATE INDEX ls_chunk_words_index ON ls_chunk_words USING gin (ls_words_of(key, words))",
+    ),
 }
 
 
@@ -21,7 +25,8 @@ def upgrade() -> None:
     _stores()
     _batches()
     _chunks()
-    op.execute(_KEYWORD_INDEX[op.get_bind().dialect.name])
+    for statement in _KEYWORD_INDEX[op.get_bind().dialect.name]:
+        op.execute(statement)
 
 
 def _files() -> None:
