@@ -69,6 +69,20 @@ def changes_the_answer(**options: Any) -> Effect:
     return shown
 
 
+def changes_a_longer_answer(**options: Any) -> Effect:
+    """Of what shows only where words come again."""
+    asked: Mapping[str, Json] = {
+        CHAT_PATH: {"messages": [{"role": "user", "content": "Tell me about cats and dogs."}], "max_tokens": 48},
+        TEXT_PATH: {"prompt": "Cats and dogs are", "max_tokens": 48},
+    }
+
+    async def shown(site: Site, path: str) -> None:
+        without = text_of(await answer(site, path, **asked[path]))
+        assert text_of(await answer(site, path, **asked[path], **options)) != without
+
+    return shown
+
+
 async def seed_makes_chance_repeatable(site: Site, path: str) -> None:
     first, again, other = [
         text_of(await answer(site, path, temperature=2, seed=seed, max_tokens=4)) for seed in (7, 7, 8)
@@ -135,7 +149,7 @@ SAMPLING: Mapping[str, Effect] = {
     "logit_bias": bias_decides,
     "max_tokens": bounds_the_tokens("max_tokens"),
     "n": n_answers_come,
-    "presence_penalty": changes_the_answer(presence_penalty=-2),
+    "presence_penalty": changes_a_longer_answer(presence_penalty=-2),
     "seed": seed_makes_chance_repeatable,
     "stop": stop_ends_it,
     "temperature": changes_the_answer(temperature=2, seed=7),
