@@ -102,8 +102,9 @@ def test_a_config_of_the_reference_implementation_runs_unchanged(tmp_path: Path,
         client = OpenAI(base_url=f"{server.url}/v1", api_key="x", max_retries=0)
         assert client.chat.completions.create(model="vllm/m", messages=HELLO).id
         reasons = [problem["reason"] for problem in server.events("provider_not_served")]
-    assert any("'faiss'" in reason and "inline::faiss" in reason for reason in reasons)
-    assert not any("'vllm'" in reason for reason in reasons)
+        assert client.vector_stores.list().data == []
+    assert any("'llama-guard'" in reason and "inline::llama-guard" in reason for reason in reasons), reasons
+    assert not any(f"'{name}'" in reason for reason in reasons for name in ("vllm", "faiss", "sqlite-vec")), reasons
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
