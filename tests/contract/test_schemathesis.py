@@ -75,6 +75,8 @@ NEVER_SERVED = {
 }
 """The version that there is is not hit upon by chance, the response has ended, and neither sizes, parts and embeddings
 nor files fit what they are for."""
+BY_CHANCE = {"/v1/vector_stores/{vector_store_id}/file_batches"}
+"""Served or not, as the files and the store that a made-up request names happen to be there still."""
 EVENTS: dict[str, Any] = {
     CHAT: ChatCompletionChunk,
     "/v1/completions": Completion,
@@ -138,7 +140,7 @@ async def test_made_up_requests(server: Running, mode: GenerationMode) -> None:
     assert {path for path in MODELS if wanted in trial.statuses[path]} == set(MODELS)
     if mode is GenerationMode.POSITIVE:
         served = {path for path, statuses in trial.statuses.items() if statuses & {200, 201, 204}}
-        assert served == set(document["paths"]) - NEVER_SERVED
+        assert served - BY_CHANCE == set(document["paths"]) - NEVER_SERVED - BY_CHANCE
 
 
 async def made(http: httpx.AsyncClient) -> dict[str, str]:
