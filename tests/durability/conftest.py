@@ -6,6 +6,7 @@ import pytest
 
 from tests.durability.script import model
 from tests.support.databases import postgres
+from tests.support.knowledge import embedding_words
 from tests.support.mcp_server import LoopbackMcp
 from tests.support.upstream import Upstream, models
 
@@ -24,3 +25,10 @@ def upstream() -> Iterator[Upstream]:
 def mcp() -> Iterator[LoopbackMcp]:
     with LoopbackMcp() as mcp:
         yield mcp
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        upstream.always(embedding_words, on="/embeddings")
+        yield upstream

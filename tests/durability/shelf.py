@@ -6,19 +6,20 @@ import asyncio
 import sqlite3
 import struct
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from llama_stack.config.storage import SqlSqliteBackend
 from llama_stack.storage.sql.knowledge.changes import StoreChanges
 from llama_stack.storage.sql.open import open_sql
 from llama_stack_api.ports.vector_io import FollowsRows, Index, VectorQuery
-from tests.durability.site import LEASE_S, Site
+from tests.durability.site import LEASE_S, Site, in_postgres
 from tests.providers.vector_io.suite import opened_provider
 from tests.support.knowledge import DIMENSION, MODELS
 from tests.support.upstream import Upstream
@@ -173,3 +174,12 @@ def _copy(source: Path, target: Path) -> None:
     """Of a SQLite file that is in use."""
     with closing(sqlite3.connect(source)) as there, closing(sqlite3.connect(target)) as here:
         there.backup(here)
+
+
+def opened_shelf(request: pytest.FixtureRequest, directory: Path, embedder: Upstream) -> Iterator[Shelf]:
+    """For a fixture whose parameter is a `Kind`."""
+    kind: Kind = request.param
+    storage = in_postgres(request.getfixturevalue("postgres")) if kind.sql == "postgres" else None
+    shelf = Shelf(directory, embedder, kind, storage)
+    yield shelf
+    shelf.close()

@@ -15,11 +15,8 @@ from openai import AsyncOpenAI
 
 from tests.durability.client import client_of
 from tests.durability.corpus import CHUNKING, Corpus
-from tests.durability.shelf import KINDS, Kind, Shelf
+from tests.durability.shelf import KINDS, Shelf, opened_shelf
 from tests.durability.shelf_check import SEEN, check_indexes, check_nothing_is_left_over
-from tests.durability.site import in_postgres
-from tests.support.databases import Postgres
-from tests.support.knowledge import embedding_words
 from tests.support.upstream import Upstream
 
 pytestmark = pytest.mark.anyio
@@ -30,25 +27,11 @@ LARGER: Any = {"type": "static", "static": {"max_chunk_size_tokens": 400, "chunk
 LARGE = ("long.txt", "twin.txt", "middle.txt")
 
 
-@pytest.fixture(scope="module")
-def embedder() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        upstream.always(embedding_words, on="/embeddings")
-        yield upstream
-
-
 @pytest.fixture(scope="module", params=KINDS[:3], ids=str)
 def shelf(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, embedder: Upstream
 ) -> Iterator[Shelf]:
-    kind: Kind = request.param
-    storage = None
-    if kind.sql == "postgres":
-        postgres: Postgres = request.getfixturevalue("postgres")
-        storage = in_postgres(postgres)
-    shelf = Shelf(tmp_path_factory.mktemp("shelf"), embedder, kind, storage)
-    yield shelf
-    shelf.close()
+    yield from opened_shelf(request, tmp_path_factory.mktemp("shelf"), embedder)
 
 
 async def new_files(client: AsyncOpenAI, corpus: Corpus) -> dict[str, str]:

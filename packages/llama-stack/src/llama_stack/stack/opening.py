@@ -109,14 +109,8 @@ class _Builder:
             config.connectors, ConnectorStore(await self._storage.owned(stores.connectors)), mcp, sealer
         )
         # Beside the responses, as vector stores are: what is attached refers to files.
-        files = await open_files(
-            config.server,
-            providers,
-            await self._storage.sql(stores.responses),
-            self._state_dir / "local-copies",
-            self._exits,
-        )
         database = await self._storage.sql(stores.responses)
+        files = await open_files(config.server, providers, database, self._state_dir / "local-copies", self._exits)
         processors = FileProcessorService(processors_of(providers), files.local)
         known = knowledge(
             config,

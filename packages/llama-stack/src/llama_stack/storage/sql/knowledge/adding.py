@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from llama_stack.storage.sql.database import Database, Params, Prepared
 from llama_stack.storage.sql.knowledge.removal import INDEXED, WORDS_INDEX, lock, remove_numbered
-from llama_stack.storage.sql.knowledge.rows import LIVE, NOW, OF_STORE, SEEN, SEEN_CHUNKS, new, objects, strings
+from llama_stack.storage.sql.knowledge.rows import LIVE, NOW, OF_STORE, SEEN, SEEN_CHUNKS, objects, strings
+from llama_stack.storage.sql.parameters import new
 from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNK_WORDS, CHUNKS, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 

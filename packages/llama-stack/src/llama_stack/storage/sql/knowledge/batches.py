@@ -12,7 +12,8 @@ import sqlalchemy as sa
 from llama_stack.storage.sql.database import Database, Row
 from llama_stack.storage.sql.knowledge.records import FileBatch, FileCounts
 from llama_stack.storage.sql.knowledge.removal import Removal, lock
-from llama_stack.storage.sql.knowledge.rows import OF_STORE, STATUSES, VISIBLE, is_id, missing_store, owned
+from llama_stack.storage.sql.knowledge.rows import OF_STORE, STATUSES, VISIBLE, is_id, missing_store
+from llama_stack.storage.sql.parameters import owned
 from llama_stack.storage.sql.tables import FILE_BATCH_FILES, FILE_BATCHES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import NotFound

@@ -39,12 +39,11 @@ from llama_stack.storage.sql.knowledge.rows import (
     is_id,
     missing_file,
     missing_store,
-    new,
-    owned,
     page,
     store_of,
     strings,
 )
+from llama_stack.storage.sql.parameters import new, owned
 from llama_stack.storage.sql.tables import CHUNK_SETS, FILE_BATCH_FILES, FILE_BATCHES, STORE_CHANGES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import Conflict, InvalidRequest, NotFound

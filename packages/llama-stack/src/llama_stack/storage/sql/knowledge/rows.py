@@ -16,16 +16,16 @@ from llama_stack.storage.sql.knowledge.records import (
     FileCounts,
     StoreRecord,
 )
+from llama_stack.storage.sql.parameters import is_owned
 from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import InvalidRequest, NotFound
 from llama_stack_api.paging import LIMIT_MAX, Order
-from llama_stack_api.principal import Principal
 
 STATUSES: Final = ("in_progress", "completed", "failed", "cancelled")
 _NEVER_STORED = re.compile("[\0\ud800-\udfff]")
 
-OWNED = (STORES.c.tenant == sa.bindparam("of_tenant"), STORES.c.owner == sa.bindparam("of_owner"))
+OWNED = is_owned(STORES)
 """Part of every statement that an owner's request runs: for anyone else, the store does not exist."""
 OF_STORE = sa.bindparam("of_store", type_=sa.Text)
 NOW = sa.bindparam("now", type_=sa.Float(53))
@@ -138,14 +138,6 @@ def objects(database: Database, name: str, columns: Mapping[str, sa.types.TypeEn
         sa.type_coerce(sa.func.json_extract(value, f"$.{name}"), type_).label(name) for name, type_ in columns.items()
     )
     return sa.select(*members).subquery(name)
-
-
-def new(column: sa.Column[Any]) -> sa.BindParameter[Any]:
-    return sa.bindparam(f"new_{column.name}", type_=column.type)
-
-
-def owned(principal: Principal) -> dict[str, Any]:
-    return {"of_tenant": principal.tenant, "of_owner": principal.id}
 
 
 def checked_text(value: str, param: str) -> str:

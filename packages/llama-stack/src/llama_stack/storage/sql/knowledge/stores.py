@@ -28,11 +28,10 @@ from llama_stack.storage.sql.knowledge.rows import (
     in_order,
     is_id,
     missing_store,
-    new,
-    owned,
     page,
     store_of,
 )
+from llama_stack.storage.sql.parameters import new, owned
 from llama_stack.storage.sql.tables import CHUNK_SETS, CHUNKS, FILE_BATCHES, STORE_CHANGES, STORE_FILES
 from llama_stack.storage.sql.tables import VECTOR_STORES as STORES
 from llama_stack_api.errors import Conflict, NotFound
