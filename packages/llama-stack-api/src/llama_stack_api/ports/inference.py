@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
+from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message
 from llama_stack_api.native.rerank import RerankRequest, RerankResponse
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
 from llama_stack_api.openai.completions import Completion, CompletionRequest
@@ -22,6 +23,7 @@ ChatReply: TypeAlias = (
     ChatCompletion | EncodedReply[ChatCompletion] | AsyncIterator[ChatCompletionChunk] | EncodedStream
 )
 CompletionReply: TypeAlias = Completion | EncodedReply[Completion] | AsyncIterator[Completion] | EncodedStream
+MessageReply: TypeAlias = EncodedReply[Message] | EncodedStream
 EmbeddingsReply: TypeAlias = EmbeddingsResponse | EncodedReply[EmbeddingsResponse]
 
 
@@ -80,6 +82,23 @@ class CountsTokens(Protocol):
     async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
         """How many tokens the messages and tools are as a prompt of the model, its chat template included."""
         ...
+
+
+@runtime_checkable
+class CreatesMessages(Protocol):
+    """Beside `ChatCompletions`, where the upstream speaks Anthropic's Messages API itself: requests go to it untouched,
+    but for the model's name. `call.forward_headers` has the client's `anthropic-beta` and `anthropic-version`."""
+
+    async def anthropic_messages(self, params: CreateMessageRequest, call: Call) -> MessageReply:
+        """A stream of the Messages API's events if `params.stream`, else a whole message."""
+        ...
+
+
+@runtime_checkable
+class CountsMessageTokens(Protocol):
+    """Beside `CreatesMessages`, where the upstream counts a request's tokens itself."""
+
+    async def anthropic_count_tokens(self, params: CountTokensRequest, call: Call) -> int: ...
 
 
 @runtime_checkable

@@ -21,8 +21,9 @@ RESOURCE_APIS = {
 
 NEEDED_APIS = {
     "responses": ("inference", "tool_runtime", "vector_io", "files", "safety"),
-    "messages": ("inference",),
-    "batches": ("inference", "files"),
+    "messages": ("inference", "tool_runtime", "files", "file_processors", "safety"),
+    "batches": ("inference", "files", "tool_runtime", "vector_io", "safety"),
+    "safety": ("inference",),
     "vector_io": ("inference", "files", "file_processors"),
 }
 """What an API works with: those providers are opened for it, also where their own routes are not offered."""

@@ -18,7 +18,8 @@ from llama_stack.config.apis import (
 )
 from llama_stack.config.logs import LoggingConfig
 from llama_stack.config.paths import storage_dir
-from llama_stack.config.resources import ConnectorEntry, RegisteredResources, SafetyConfig
+from llama_stack.config.resources import ConnectorEntry, RegisteredResources
+from llama_stack.config.safety import SafetyConfig
 from llama_stack.config.section import Section, UserPath
 from llama_stack.config.server import ServerConfig
 from llama_stack.config.storage import StorageConfig

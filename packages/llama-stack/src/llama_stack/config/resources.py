@@ -1,4 +1,4 @@
-"""`registered_resources`, `safety` and `connectors`: what is offered besides what providers list themselves."""
+"""`registered_resources` and `connectors`: what is offered besides what providers list themselves."""
 
 from __future__ import annotations
 
@@ -72,11 +72,6 @@ class RegisteredResources(Section):
     vector_stores: list[VectorStoreEntry] = Field(default_factory=list)
     tool_groups: list[dict[str, Any]] = Field(default_factory=list)
     """Those with an `mcp_endpoint` add a group; the others follow from the tool_runtime providers."""
-
-
-class SafetyConfig(Section):
-    default_shield_id: str | None = None
-    """The shield that moderation uses when a request names none."""
 
 
 class ConnectorEntry(Section):

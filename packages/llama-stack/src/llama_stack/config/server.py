@@ -7,8 +7,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from llama_stack.config.auth import AuthConfig
+from llama_stack.config.batches import BatchesConfig
 from llama_stack.config.egress import EgressConfig
 from llama_stack.config.files import FilesConfig
+from llama_stack.config.messages import MessagesConfig
 from llama_stack.config.responses import AgentLimits
 from llama_stack.config.runs import RunsConfig
 from llama_stack.config.secrets import SecretsConfig
@@ -127,6 +129,8 @@ class ServerConfig(Section):
     conversations: ConversationsConfig = Field(default_factory=ConversationsConfig)
     prompts: PromptsConfig = Field(default_factory=PromptsConfig)
     files: FilesConfig = Field(default_factory=FilesConfig)
+    messages: MessagesConfig = Field(default_factory=MessagesConfig)
+    batches: BatchesConfig = Field(default_factory=BatchesConfig)
     secrets: SecretsConfig = Field(default_factory=SecretsConfig)
 
     @model_validator(mode="after")

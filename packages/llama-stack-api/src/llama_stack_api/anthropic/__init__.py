@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: wire types, one module per part of it."""

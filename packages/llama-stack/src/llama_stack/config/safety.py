@@ -1,0 +1,28 @@
+"""`safety`: which shields stand where nobody names one."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from llama_stack.config.section import Section
+
+GuardedApi = Literal["chat", "completions", "embeddings", "responses", "messages"]
+GUARDED_APIS: tuple[GuardedApi, ...] = ("chat", "completions", "embeddings", "responses", "messages")
+
+
+class GuardConfig(Section):
+    """Shields that every request to some APIs passes, whether it names them or not."""
+
+    shields: list[str] = Field(min_length=1)
+    """Ids of registered shields, asked in this order."""
+    apis: list[GuardedApi] = Field(default_factory=lambda: list(GUARDED_APIS))
+    check: list[Literal["input", "output"]] = Field(default_factory=lambda: ["input", "output"], min_length=1)
+    """`input`: what the model is shown, results of tools included; `output`: what it answers."""
+
+
+class SafetyConfig(Section):
+    default_shield_id: str | None = None
+    """The shield that moderation uses when a request names none."""
+    guards: list[GuardConfig] = Field(default_factory=list)
