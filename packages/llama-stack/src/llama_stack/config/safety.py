@@ -11,6 +11,7 @@ from llama_stack.config.section import Section
 GuardedApi = Literal["chat", "completions", "embeddings", "responses", "messages"]
 GuardedSide = Literal["input", "output"]
 GUARDED_APIS: tuple[GuardedApi, ...] = ("chat", "completions", "embeddings", "responses", "messages")
+GUARDED_SIDES: tuple[GuardedSide, ...] = ("input", "output")
 
 
 class GuardConfig(Section):
@@ -19,7 +20,7 @@ class GuardConfig(Section):
     shields: list[str] = Field(min_length=1)
     """Ids of registered shields, asked in this order."""
     apis: list[GuardedApi] = Field(default_factory=lambda: list(GUARDED_APIS))
-    check: list[GuardedSide] = Field(default_factory=lambda: ["input", "output"], min_length=1)
+    check: list[GuardedSide] = Field(default_factory=lambda: list(GUARDED_SIDES), min_length=1)
     """`input`: what the model is shown, results of tools included; `output`: what it answers."""
 
 
