@@ -10,7 +10,7 @@ import msgspec
 from pydantic import SecretStr
 
 from llama_stack.dialects.openai.errors import UNREADABLE, retry_after_s
-from llama_stack.providers._shared.web_engine import Said
+from llama_stack.providers._shared.keyed_service import Said
 from llama_stack_api.errors import (
     LlamaStackError,
     ProviderError,

@@ -12,7 +12,7 @@ from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import parse_qs, urljoin, urlsplit
 
-from llama_stack.providers._shared.web_engine import one_line
+from llama_stack.providers._shared.keyed_service import one_line
 
 RESULTS_MAX: Final = 50
 TEXT_CHARS_MAX: Final = 2000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import urlencode
 
-from llama_stack.providers._shared.web_engine import KeyedConfig, WebEngine, plain, text_or_none, with_sites
+from llama_stack.providers._shared.keyed_service import plain
+from llama_stack.providers._shared.web_engine import KeyedConfig, WebEngine, text_or_none, with_sites
 from llama_stack_api.api import Api
 from llama_stack_api.ports.tool_runtime import WebQuery, WebResult
 from llama_stack_api.principal import Call

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from llama_stack.providers._shared.web_engine import KeyedConfig, Said, WebEngine, plain, text_or_none, with_sites
+from llama_stack.providers._shared.keyed_service import Said, plain
+from llama_stack.providers._shared.web_engine import KeyedConfig, WebEngine, text_or_none, with_sites
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.ports.http import HttpReply

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlencode
 
-from llama_stack.providers._shared.web_engine import (
-    EngineConfig,
-    Said,
-    WebEngine,
-    number_or_none,
-    plain,
-    text_or_none,
-    with_sites,
-)
+from llama_stack.providers._shared.keyed_service import Said, plain
+from llama_stack.providers._shared.web_engine import EngineConfig, WebEngine, number_or_none, text_or_none, with_sites
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.ports.http import HttpReply

@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llama_stack.net.domains import domain_of
-from llama_stack.providers._shared.web_engine import (
-    KeyedConfig,
-    Said,
-    WebEngine,
-    number_or_none,
-    plain,
-    text_or_none,
-)
+from llama_stack.providers._shared.keyed_service import Said, plain
+from llama_stack.providers._shared.web_engine import KeyedConfig, WebEngine, number_or_none, text_or_none
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, RateLimited
 from llama_stack_api.ports.http import HttpReply

@@ -9,7 +9,8 @@ import re
 from typing import Final
 from urllib.parse import urlencode
 
-from llama_stack.providers._shared.web_engine import REPLY_BYTES_MAX, EngineConfig, Said, WebEngine, with_sites
+from llama_stack.providers._shared.keyed_service import REPLY_BYTES_MAX, Said
+from llama_stack.providers._shared.web_engine import EngineConfig, WebEngine, with_sites
 from llama_stack.providers._shared.web_page import ResultsPage
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, ProviderError, RateLimited

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from llama_stack.providers._shared.web_engine import KeyedConfig, KeyedService, plain, text_or_none
+from llama_stack.providers._shared.keyed_service import KeyedService, plain
+from llama_stack.providers._shared.web_engine import KeyedConfig, text_or_none
 from llama_stack_api.api import Api
 from llama_stack_api.errors import InvalidRequest, NotFound, ProviderError
 from llama_stack_api.principal import Call
