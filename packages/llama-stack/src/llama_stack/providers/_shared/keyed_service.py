@@ -111,13 +111,17 @@ class KeyedService:
             )
         return key.get_secret_value()
 
-    async def get_json(self, url: str, headers: Mapping[str, str], call: Call, *, secret: str = "") -> Any:
+    async def get_json(self, url: str, headers: Mapping[str, str], call: Call, *, secret: str = "") -> dict[str, Any]:
         """What a GET of `url` gives, parsed. `secret` is taken out of what an error repeats."""
-        return await self._json(await self.send("GET", url, headers, None, call, secret=secret))
+        return await self.read_json(await self.send("GET", url, headers, None, call, secret=secret))
 
-    async def post_json(self, url: str, headers: Mapping[str, str], body: Any, call: Call, *, secret: str = "") -> Any:
+    async def post_json(
+        self, url: str, headers: Mapping[str, str], body: Any, call: Call, *, secret: str = ""
+    ) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", **headers}
-        return await self._json(await self.send("POST", url, headers, msgspec.json.encode(body), call, secret=secret))
+        return await self.read_json(
+            await self.send("POST", url, headers, msgspec.json.encode(body), call, secret=secret)
+        )
 
     async def send(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, call: Call, *, secret: str = ""
@@ -128,7 +132,7 @@ class KeyedService:
             return reply
         raise self.refusal(reply, Said.of_body(await _error_body(reply), secret))
 
-    async def _json(self, reply: HttpReply) -> Any:
+    async def read_json(self, reply: HttpReply) -> dict[str, Any]:
         try:
             answer = msgspec.json.decode(await reply.read(REPLY_BYTES_MAX))
         except UNREADABLE:
