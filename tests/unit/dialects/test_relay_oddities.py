@@ -216,3 +216,11 @@ def test_calls_with_a_strange_index_are_kept(index: Any) -> None:
 def test_what_is_of_the_wrong_kind_is_read_over(choice: dict[str, Any]) -> None:
     stream = wire(chunk("a"), {**FINISH, "choices": [{"index": 0, **choice}]}, {"choices": None, "usage": {}})
     assert accumulate(stream)["choices"][0]["message"]["content"] == "a"
+
+
+def test_lists_that_grow_from_chunk_to_chunk_are_kept_whole() -> None:
+    """Several thoughts of one answer, each with its signature; and citations as they come."""
+    thoughts = [{"type": "thinking", "thinking": word, "signature": word} for word in ("first", "second")]
+    parts = [{**chunk(), "choices": [{"index": 0, "delta": {"thinking_blocks": [each]}}]} for each in thoughts]
+    whole = accumulate(wire(*parts, FINISH))
+    assert whole["choices"][0]["message"]["thinking_blocks"] == thoughts

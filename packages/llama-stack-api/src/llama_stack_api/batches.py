@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Protocol, runtime_checkable
 
-from llama_stack_api.base import JsonObject, Metadata, UnixTime, WireModel
+from pydantic import Field
+
+from llama_stack_api.base import Metadata, UnixTime, WireModel
+from llama_stack_api.files import EXPIRES_AFTER_MAX_S, EXPIRES_AFTER_MIN_S
 from llama_stack_api.paging import Page, PageParams
 
 
@@ -28,7 +31,28 @@ class BatchRequestCounts(WireModel):
     failed: int
 
 
+class InputTokensDetails(WireModel):
+    cached_tokens: int
+
+
+class OutputTokensDetails(WireModel):
+    reasoning_tokens: int
+
+
+class BatchUsage(WireModel):
+    """Tokens of all requests that were answered."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
 class BatchObject(WireModel):
+    """`request_counts.failed` counts what was not answered in time, or was cancelled, too. `model` is the one that all
+    requests name."""
+
     id: str
     object: Literal["batch"] = "batch"
     endpoint: str
@@ -52,7 +76,14 @@ class BatchObject(WireModel):
     request_counts: BatchRequestCounts | None = None
     metadata: Metadata | None = None
     model: str | None = None
-    usage: JsonObject | None = None
+    usage: BatchUsage | None = None
+
+
+class BatchExpiresAfter(WireModel):
+    """When the files of a batch expire: `seconds` after their creation, an hour to 30 days."""
+
+    anchor: Literal["created_at"]
+    seconds: int = Field(ge=EXPIRES_AFTER_MIN_S, le=EXPIRES_AFTER_MAX_S)
 
 
 class CreateBatchRequest(WireModel):
@@ -60,9 +91,11 @@ class CreateBatchRequest(WireModel):
 
     input_file_id: str
     endpoint: str
+    """`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`, `/v1/responses` or `/v1/moderations`."""
     completion_window: Literal["24h"]
     metadata: Metadata | None = None
-    idempotency_key: str | None = None
+    output_expires_after: BatchExpiresAfter | None = None
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=256)
 
 
 class ListBatchesRequest(PageParams):

@@ -5,8 +5,29 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any, Protocol, runtime_checkable
 
-from llama_stack_api.anthropic.messages import (
+from llama_stack_api.anthropic.blocks import (
     ContentBlock as AnthropicContentBlock,
+)
+from llama_stack_api.anthropic.blocks import (
+    OtherBlock as AnthropicOtherBlock,
+)
+from llama_stack_api.anthropic.blocks import (
+    ThinkingBlock as AnthropicThinkingBlock,
+)
+from llama_stack_api.anthropic.blocks import (
+    ToolResultBlock as AnthropicToolResultBlock,
+)
+from llama_stack_api.anthropic.blocks import (
+    ToolUseBlock as AnthropicToolUseBlock,
+)
+from llama_stack_api.anthropic.content import (
+    ImageBlock as AnthropicImageBlock,
+)
+from llama_stack_api.anthropic.content import (
+    ImageSource as AnthropicImageSource,
+)
+from llama_stack_api.anthropic.content import (
+    TextBlock as AnthropicTextBlock,
 )
 from llama_stack_api.anthropic.messages import (
     CountTokensRequest as AnthropicCountTokensRequest,
@@ -15,25 +36,10 @@ from llama_stack_api.anthropic.messages import (
     CreateMessageRequest as AnthropicCreateMessageRequest,
 )
 from llama_stack_api.anthropic.messages import (
-    ImageBlock as AnthropicImageBlock,
-)
-from llama_stack_api.anthropic.messages import (
-    ImageSource as AnthropicImageSource,
-)
-from llama_stack_api.anthropic.messages import (
     InputMessage as AnthropicMessage,
 )
 from llama_stack_api.anthropic.messages import (
     Message as AnthropicMessageResponse,
-)
-from llama_stack_api.anthropic.messages import (
-    OtherBlock as AnthropicOtherBlock,
-)
-from llama_stack_api.anthropic.messages import (
-    TextBlock as AnthropicTextBlock,
-)
-from llama_stack_api.anthropic.messages import (
-    ThinkingBlock as AnthropicThinkingBlock,
 )
 from llama_stack_api.anthropic.messages import (
     ThinkingConfig as AnthropicThinkingConfig,
@@ -42,16 +48,10 @@ from llama_stack_api.anthropic.messages import (
     TokenCount as AnthropicCountTokensResponse,
 )
 from llama_stack_api.anthropic.messages import (
-    Tool as AnthropicToolDef,
-)
-from llama_stack_api.anthropic.messages import (
-    ToolResultBlock as AnthropicToolResultBlock,
-)
-from llama_stack_api.anthropic.messages import (
-    ToolUseBlock as AnthropicToolUseBlock,
-)
-from llama_stack_api.anthropic.messages import (
     Usage as AnthropicUsage,
+)
+from llama_stack_api.anthropic.tools import (
+    Tool as AnthropicToolDef,
 )
 
 __all__ = [

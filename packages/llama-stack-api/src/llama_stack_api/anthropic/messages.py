@@ -1,124 +1,136 @@
-"""The core of Anthropic's Messages API: text, images, tools and thinking. Whatever else a request holds is kept."""
+"""Anthropic's Messages API: the request, the message that answers it, and the counting of tokens.
+
+Requests are tolerant: unknown fields, and blocks and tools of unknown types, are kept and go on as they came.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, Tag
+from pydantic import Field
 
-from llama_stack_api.base import OTHER, Flag, Integer, JsonObject, Number, WireModel, by_type, other_than
+from llama_stack_api.anthropic.blocks import ContentBlock
+from llama_stack_api.anthropic.content import CacheControl, TextBlock
+from llama_stack_api.anthropic.tools import AnyTool, MCPServer, ToolChoice
+from llama_stack_api.base import DEPRECATED, Flag, Integer, JsonObject, Number, WireModel
 
-BLOCK_TYPES = ("text", "image", "tool_use", "tool_result", "thinking")
-
-
-class TextBlock(WireModel):
-    type: Literal["text"] = "text"
-    text: str
-
-
-class ImageSource(WireModel):
-    """`base64` has `data` and its `media_type`, `url` an address, `file` the id of an upload."""
-
-    type: Literal["base64", "url"] | str = "base64"
-    media_type: str | None = None
-    data: str | None = None
-    url: str | None = None
-
-
-class ImageBlock(WireModel):
-    type: Literal["image"] = "image"
-    source: ImageSource
-
-
-class ToolUseBlock(WireModel):
-    type: Literal["tool_use"] = "tool_use"
-    id: str
-    name: str
-    input: JsonObject
-
-
-class ToolResultBlock(WireModel):
-    type: Literal["tool_result"] = "tool_result"
-    tool_use_id: str
-    content: str | list[ContentBlock] | None = None
-    is_error: Flag | None = None
-
-
-class ThinkingBlock(WireModel):
-    type: Literal["thinking"] = "thinking"
-    thinking: str
-    signature: str | None = None
-
-
-class OtherBlock(WireModel):
-    type: str = Field(json_schema_extra=other_than(*BLOCK_TYPES))
-
-
-ContentBlock: TypeAlias = Annotated[
-    Annotated[TextBlock, Tag("text")]
-    | Annotated[ImageBlock, Tag("image")]
-    | Annotated[ToolUseBlock, Tag("tool_use")]
-    | Annotated[ToolResultBlock, Tag("tool_result")]
-    | Annotated[ThinkingBlock, Tag("thinking")]
-    | Annotated[OtherBlock, Tag(OTHER)],
-    by_type(*BLOCK_TYPES),
-]
+StopReason: TypeAlias = (
+    Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"] | str | None
+)
 
 
 class InputMessage(WireModel):
-    role: Literal["user", "assistant"]
+    """`system` is an instruction in mid-conversation; those before it are in the request's `system`."""
+
+    role: Literal["user", "assistant", "system"]
     content: str | list[ContentBlock]
 
 
-class Tool(WireModel):
-    """Tools of the server's own have a `type` and no schema."""
-
-    name: str
-    description: str | None = None
-    input_schema: JsonObject | None = None
-
-
 class ThinkingConfig(WireModel):
-    type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: Integer | None = Field(default=None, ge=1)
+    type: Literal["enabled", "disabled", "adaptive"] | str
+    budget_tokens: Annotated[Integer, Field(ge=1)] | None = None
+    display: Literal["summarized", "omitted"] | str | None = None
+
+
+class JsonOutputFormat(WireModel):
+    type: Literal["json_schema"] | str = "json_schema"
+    schema_: JsonObject | None = Field(default=None, alias="schema")
+
+
+class OutputConfig(WireModel):
+    effort: Literal["low", "medium", "high", "max"] | str | None = None
+    format: JsonOutputFormat | None = None
+
+
+class Metadata(WireModel):
+    """`user_id` is an opaque name of the caller's user."""
+
+    user_id: str | None = None
 
 
 class CountTokensRequest(WireModel):
     model: str
-    messages: list[InputMessage]
+    messages: Annotated[list[InputMessage], Field(min_length=1)]
     system: str | list[TextBlock] | None = None
-    tools: list[Tool] | None = None
-    tool_choice: JsonObject | None = None
+    tools: list[AnyTool] | None = None
+    tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
+    output_config: OutputConfig | None = None
+    output_format: JsonOutputFormat | None = None
+    cache_control: CacheControl | None = None
+    mcp_servers: list[MCPServer] | None = None
+    context_management: JsonObject | None = None
 
 
 class CreateMessageRequest(CountTokensRequest):
     max_tokens: Integer = Field(ge=1)
     stream: Flag | None = None
-    temperature: Number | None = Field(default=None, ge=0, le=1)
-    top_p: Number | None = Field(default=None, ge=0, le=1)
-    top_k: Integer | None = Field(default=None, ge=0)
+    temperature: Annotated[Number, Field(ge=0, le=1)] | None = Field(default=None, json_schema_extra=DEPRECATED)
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = Field(default=None, json_schema_extra=DEPRECATED)
+    top_k: Annotated[Integer, Field(ge=0)] | None = Field(default=None, json_schema_extra=DEPRECATED)
     stop_sequences: list[str] | None = None
-    metadata: JsonObject | None = None
-    service_tier: str | None = None
+    metadata: Metadata | None = None
+    service_tier: Literal["auto", "standard_only"] | str | None = None
+    container: str | JsonObject | None = None
+    inference_geo: str | None = None
+
+
+class CacheCreation(WireModel):
+    ephemeral_5m_input_tokens: int = 0
+    ephemeral_1h_input_tokens: int = 0
+
+
+class ServerToolUsage(WireModel):
+    web_search_requests: int = 0
+    web_fetch_requests: int = 0
 
 
 class Usage(WireModel):
+    """`input_tokens` are those beside what was read from a cache or written to one."""
+
+    nulls_sent: ClassVar[frozenset[str]] = frozenset(
+        {
+            *("cache_creation", "cache_creation_input_tokens", "cache_read_input_tokens"),
+            *("inference_geo", "server_tool_use", "service_tier"),
+        }
+    )
+
     input_tokens: int = 0
     output_tokens: int = 0
     cache_creation_input_tokens: int | None = None
     cache_read_input_tokens: int | None = None
+    cache_creation: CacheCreation | None = None
+    server_tool_use: ServerToolUsage | None = None
+    service_tier: Literal["standard", "priority", "batch"] | str | None = None
+    inference_geo: str | None = None
+
+
+class Container(WireModel):
+    id: str
+    expires_at: str
+
+
+class StopDetails(WireModel):
+    """Why the model refused."""
+
+    type: Literal["refusal"] | str = "refusal"
+    category: Literal["cyber", "bio"] | str | None = None
+    explanation: str | None = None
 
 
 class Message(WireModel):
+    nulls_sent: ClassVar[frozenset[str]] = frozenset({"stop_reason", "stop_sequence", "stop_details", "container"})
+
     id: str
     type: Literal["message"] = "message"
     role: Literal["assistant"] = "assistant"
     content: list[ContentBlock]
     model: str
-    stop_reason: Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"] | str | None = None
+    stop_reason: StopReason = None
     stop_sequence: str | None = None
+    stop_details: StopDetails | None = None
     usage: Usage
+    container: Container | None = None
 
 
 class TokenCount(WireModel):

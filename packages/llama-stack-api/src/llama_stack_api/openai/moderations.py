@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from llama_stack_api.base import JsonObject, WireModel
 
@@ -53,14 +53,42 @@ class CreateModerationRequest(WireModel):
     model: str | None = None
 
 
+def _of_each_category(value: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema(
+        {
+            "type": "object",
+            "properties": dict.fromkeys(CATEGORIES, value),
+            "required": list(CATEGORIES),
+            "additionalProperties": value,
+        }
+    )
+
+
+Flags: TypeAlias = Annotated[
+    dict[str, bool],
+    AfterValidator(lambda flags: dict.fromkeys(CATEGORIES, False) | flags),
+    _of_each_category({"type": "boolean"}),
+]
+Scores: TypeAlias = Annotated[
+    dict[str, float],
+    AfterValidator(lambda scores: dict.fromkeys(CATEGORIES, 0.0) | scores),
+    _of_each_category({"type": "number", "minimum": 0, "maximum": 1}),
+]
+InputTypes: TypeAlias = Annotated[
+    dict[str, list[str]],
+    AfterValidator(lambda types: {name: [] for name in CATEGORIES} | types),
+    _of_each_category({"type": "array", "items": {"type": "string", "enum": ["text", "image"]}}),
+]
+
+
 class ModerationVerdict(WireModel):
     """Per category: whether it is flagged, its score (0 to 1), and the kinds of input that it was judged by. All of
     `CATEGORIES` are there; those that the model does not judge are false, with score 0 and no input types."""
 
     flagged: bool
-    categories: dict[str, bool]
-    category_scores: dict[str, float]
-    category_applied_input_types: dict[str, list[str]]
+    categories: Flags
+    category_scores: Scores
+    category_applied_input_types: InputTypes
     user_message: str | None = None
     metadata: JsonObject | None = None
 

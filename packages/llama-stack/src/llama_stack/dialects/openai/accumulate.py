@@ -13,7 +13,8 @@ import msgspec
 from llama_stack.dialects.openai import sse
 
 _APPENDED = ("content", "refusal", "reasoning_content", "reasoning", "arguments", "input", "transcript", "data")
-"""Members of a delta that hold the next piece of a text; all others hold the whole value."""
+"""Members of a delta that hold the next piece of a text. Those below hold further entries, all others the whole."""
+_LISTED = ("thinking_blocks", "annotations")
 
 
 def accumulate(stream: bytes) -> dict[str, Any]:
@@ -59,13 +60,18 @@ def _whole_choice(choice: dict[str, Any]) -> dict[str, Any]:
 def _merge(whole: dict[str, Any], delta: dict[str, Any]) -> None:
     for key, value in delta.items():
         held = whole.get(key)
-        if isinstance(value, str) and isinstance(held, str) and key in _APPENDED:
+        if _goes_on(key, held, value):
             whole[key] = held + value
         elif isinstance(value, dict) and isinstance(held, dict):
             _merge(held, value)
         elif value is not None and not (value == "" and held):
             # Some servers repeat a name or an id as "" in every later piece.
             whole[key] = value
+
+
+def _goes_on(key: str, held: Any, value: Any) -> bool:
+    kind, keys = (str, _APPENDED) if isinstance(value, str) else (list, _LISTED)
+    return key in keys and isinstance(value, kind) and isinstance(held, kind)
 
 
 def _merge_calls(message: dict[str, Any], deltas: Any) -> None:

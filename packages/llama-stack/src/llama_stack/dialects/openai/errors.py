@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible upstream says when it refuses or fails, as one of our errors.
+"""Errors of ours as OpenAI words them, and what an OpenAI-compatible upstream says as one of ours.
 
 The status decides the class; of the body only OpenAI's own codes are trusted for more, and its message is passed on,
 shortened, because it tells the caller what to change. A message that reports refused credentials is never passed on:
@@ -45,6 +45,16 @@ _CONTEXT_WORDS = (
     "too many tokens",
     "prompt is too long",
 )
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def render(error: LlamaStackError) -> bytes:
+    """The body of OpenAI's error replies."""
+    # A message may quote what no UTF-8 can hold: half of a surrogate pair, from some upstream's JSON.
+    message = error.message.encode("utf-8", "backslashreplace").decode()
+    return _encode({"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}})
 
 
 def error_of_reply(status: int, headers: Mapping[str, str], body: bytes, provider: str) -> LlamaStackError:

@@ -1,0 +1,1 @@
+"""Anthropic's Messages API and chat completions, translated into each other. Pure: JSON in, JSON out."""
