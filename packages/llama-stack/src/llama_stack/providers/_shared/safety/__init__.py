@@ -1,0 +1,1 @@
+"""What safety providers have in common."""
