@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,9 @@ from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import Descriptor, ProviderContext
 from llama_stack_api.wire import EncodedStream
-from tests.providers.remote.cases import CASES, KEY, Case
-from tests.support.upstream import Recorded, Reply, Say, Upstream
+from tests.providers.remote.case import KEY, Case
+from tests.providers.remote.cases import CASES
+from tests.support.upstream import WAIT_S, Recorded, Reply, Say, Upstream
 
 QUESTION = [{"role": "user", "content": "Wie heißt du?"}]
 
@@ -54,7 +57,7 @@ class Bench:
         self.up.always(self.habitual(say, **wire))
 
     def habitual(self, say: Say, **wire: Any) -> Reply:
-        return replace(say, wire=replace(self.case.wire, **wire), **self.case.say)
+        return self.case.speaks(replace(say, wire=replace(self.case.wire, **wire), **self.case.say))
 
     @property
     def asked(self) -> list[Recorded]:
@@ -64,6 +67,19 @@ class Bench:
     @property
     def sent(self) -> Recorded:
         return self.asked[-1]
+
+    async def arrived(self) -> Recorded:
+        """The last request, which on a busy machine may arrive after its client gave up."""
+        deadline = time.monotonic() + WAIT_S
+        while not self.asked:
+            assert time.monotonic() < deadline, f"no request arrived in {WAIT_S} s"
+            await asyncio.sleep(0.002)
+        return self.sent
+
+    @property
+    def sent_chat(self) -> Any:
+        """The last request as one for a chat completion, whatever the upstream's words."""
+        return self.case.as_chat(self.sent.body)
 
 
 def chat(**fields: Any) -> ChatCompletionRequest:

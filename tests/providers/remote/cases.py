@@ -2,55 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from llama_stack_api.ports.inference import ModelType, ProviderModel
-from tests.support.upstream import Answer, Recorded, Reply, Upstream, Wire, embeddings, models, ranking
-
-LLM, EMBEDDING, RERANK = ModelType.llm, ModelType.embedding, ModelType.rerank
-KEY = "sk-configured-5e9bb1"
-Body = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The provider's own listing, by path, and the models that it means."""
-
-    replies: Mapping[str, Reply]
-    models: list[ProviderModel]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """`paths`: of chat, streamed chat, completion, embeddings and rerank where it has them.
-
-    `say`, `wire`: the upstream's habits in what it says. `rewritten`: what a client sends, what arrives instead (None:
-    it must not arrive). `refused`: what a client sends, the parameter that is named.
-    """
-
-    type: str
-    paths: Mapping[str, str]
-    listing: Listing
-    config: Callable[[Upstream], dict[str, Any]] = lambda up: {"base_url": up.base_url}
-    key_header: str = "authorization"
-    key_prefix: str = "Bearer "
-    key_needed: bool = True
-    data_key: str = ""
-    error_shape: str = "openai"
-    say: Mapping[str, Any] = field(default_factory=dict)
-    wire: Wire = field(default_factory=Wire)
-    rank: Callable[..., Reply] = ranking
-    embed: Reply = field(default_factory=embeddings)
-    rewritten: tuple[tuple[Body, Body], ...] = ()
-    refused: tuple[tuple[Body, str], ...] = ()
-    embed_refused: tuple[tuple[Body, str], ...] = ()
-
-    @property
-    def name(self) -> str:
-        return self.type.partition("::")[2]
-
+from llama_stack_api.ports.inference import ProviderModel
+from tests.providers.remote.case import EMBEDDING, LLM, RERANK, TOOLS, Body, Case, Listing
+from tests.providers.remote.claude_cases import CLAUDES
+from tests.support.upstream import Answer, Recorded, Wire, embeddings, models, ranking
 
 V1 = {
     "chat": "/v1/chat/completions",
@@ -91,7 +49,6 @@ def iam_token(request: Recorded) -> Answer:
     return Wire().json({"access_token": "iam-token-1", "token_type": "Bearer", "expires_in": 3600})
 
 
-TOOLS = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
 TO_MAX_TOKENS: tuple[Body, Body] = ({"max_completion_tokens": 7}, {"max_tokens": 7, "max_completion_tokens": None})
 ENGINE_REFUSES: tuple[tuple[Body, str], ...] = (
     ({"web_search_options": {}}, "web_search_options"),
@@ -118,6 +75,7 @@ CASES = [
             ],
         ),
     ),
+    *CLAUDES,
     Case(
         "remote::azure",
         under("/openai/v1"),

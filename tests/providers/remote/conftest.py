@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from llama_stack.routing.catalog import Catalog
 from llama_stack_api.api import Api
 from llama_stack_api.provider import Descriptor
 from tests.providers.remote.bench import Bench
-from tests.providers.remote.cases import Case, iam_token
+from tests.providers.remote.case import Case
+from tests.providers.remote.cases import iam_token
+from tests.support.anthropic_upstream import AnthropicUpstream
+from tests.support.anthropic_upstream_bedrock import BedrockUpstream
 from tests.support.upstream import Upstream
 
 
@@ -21,19 +25,36 @@ def descriptors() -> dict[str, Descriptor]:
 
 
 @pytest.fixture(scope="session")
-def shared_upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
+def upstreams() -> Iterator[dict[str, Upstream]]:
+    """One of each tongue."""
+    with Upstream() as openai, AnthropicUpstream() as anthropic, BedrockUpstream() as bedrock:
+        yield {"openai": openai, "anthropic": anthropic, "bedrock": bedrock}
 
 
 @pytest.fixture
-def up(shared_upstream: Upstream) -> Iterator[Upstream]:
-    yield shared_upstream
-    shared_upstream.reset()
+def up(request: pytest.FixtureRequest, upstreams: dict[str, Upstream]) -> Iterator[Upstream]:
+    """The one of the test's case, or OpenAI's."""
+    callspec = getattr(request.node, "callspec", None)
+    case = callspec.params.get("case") if callspec is not None else None
+    upstream = upstreams[case.tongue if isinstance(case, Case) else "openai"]
+    yield upstream
+    upstream.reset()
 
 
 @pytest.fixture
-async def bench(case: Case, up: Upstream, descriptors: dict[str, Descriptor], tmp_path: Path) -> AsyncIterator[Bench]:
+def nobody_at_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials in the environment, in files or of the machine."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.fixture
+async def bench(
+    case: Case, up: Upstream, descriptors: dict[str, Descriptor], tmp_path: Path, nobody_at_aws: None
+) -> AsyncIterator[Bench]:
     bench = Bench(case, up, descriptors[case.type], tmp_path)
     up.always(iam_token, on="/identity/token")
     yield bench

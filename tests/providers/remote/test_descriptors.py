@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
 from llama_stack_api.provider import Descriptor
-from tests.providers.remote.cases import CASES, Case
+from tests.providers.remote.case import Case
+from tests.providers.remote.cases import CASES
 
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 _ENV = re.compile(r"\$\{env\.[A-Z0-9_]+:=(?P<default>[^}]*)\}")
@@ -19,7 +20,7 @@ _ENV = re.compile(r"\$\{env\.[A-Z0-9_]+:=(?P<default>[^}]*)\}")
 
 def test_every_remote_provider_has_a_case(descriptors: Mapping[str, Descriptor]) -> None:
     assert {case.type for case in CASES} == set(descriptors)
-    assert len(CASES) == 20
+    assert len(CASES) == 22
 
 
 @every
@@ -80,6 +81,18 @@ FORMER: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         "remote::llama-openai-compat",
         {"openai_compat_api_base": "https://l/compat/v1/"},
         {"base_url": "https://l/compat/v1/"},
+    ),
+    ("remote::anthropic", {"url": "https://api.anthropic.com/v1"}, {"base_url": "https://api.anthropic.com/v1"}),
+    (
+        "remote::bedrock",
+        {
+            "region_name": "us-west-2",
+            "connect_timeout": 5,
+            "read_timeout": 50,
+            "total_max_attempts": 3,
+            "profile_name": "",
+        },
+        {"region_name": "us-west-2", "network.timeout.connect": 5, "network.timeout.read": 50, "profile_name": None},
     ),
     ("remote::passthrough", {"url": "http://p"}, {"base_url": "http://p"}),
     ("remote::together", {"network": {"timeout": 3.0}, "timeout": 60}, {"network.timeout": 3.0}),

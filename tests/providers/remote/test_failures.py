@@ -29,8 +29,10 @@ from llama_stack_api.errors import (
 )
 from llama_stack_api.openai.embeddings import EmbeddingsRequest
 from llama_stack_api.principal import SYSTEM_CALL, Call
+from llama_stack_api.wire import EncodedStream
 from tests.providers.remote.bench import Bench, chat, chunks_of, relayed, with_port
-from tests.providers.remote.cases import CASES, KEY, Case
+from tests.providers.remote.case import KEY, Case
+from tests.providers.remote.cases import CASES
 from tests.support.upstream import Answer, Reply, context_too_long, embeddings, error, rate_limited, text
 
 pytestmark = pytest.mark.anyio
@@ -165,7 +167,7 @@ async def test_keys_never_show(bench: Bench, caplog: pytest.LogCaptureFixture) -
 
 @every
 async def test_key_of_the_request_takes_the_place_of_the_configured_one(bench: Bench) -> None:
-    bench.up.always(text("ok"))
+    bench.says(text("ok"))
     bench.up.always(embeddings(), on="/embeddings")
     call = Call(provider_data={bench.case.data_key: SecretStr(" sk-of-the-client\n")})
     await ask(bench.open(), bench.case, call)
@@ -184,7 +186,7 @@ async def test_key_of_the_request_takes_the_place_of_the_configured_one(bench: B
 
 @every
 async def test_without_a_key(bench: Bench) -> None:
-    bench.up.always(text("ok"))
+    bench.says(text("ok"))
     bench.up.always(embeddings(), on="/embeddings")
     provider = bench.open(api_key=None)
     if not bench.case.key_needed:
@@ -204,7 +206,7 @@ async def test_address_of_the_request_is_taken_only_where_allowed(bench: Bench) 
     key = next((key for key, field in bench.descriptor.data_keys.items() if field == "base_url"), None)
     if key is None:
         return  # no request can name another address
-    bench.up.always(text("ok"))
+    bench.says(text("ok"))
     bench.up.always(embeddings(), on="/embeddings")
     elsewhere = Call(provider_data={key: SecretStr(bench.up.url)})
     with pytest.raises(PermissionDenied) as refused:
@@ -227,7 +229,7 @@ async def test_a_head_that_never_comes_is_a_timeout(bench: Bench) -> None:
     bench.says(text("x"), stall_head=True)
     with pytest.raises(ProviderTimeout):
         await bench.open(**QUICK).openai_chat_completion(chat(), Call())
-    await bench.sent.wait_hung_up()
+    await (await bench.arrived()).wait_hung_up()
 
 
 @with_port("chat")
@@ -235,7 +237,7 @@ async def test_a_stalled_stream_is_a_timeout(bench: Bench) -> None:
     bench.says(text("one two three"), stall_after=2)
     with pytest.raises(ProviderTimeout):
         await chunks_of(bench.open(**QUICK))
-    await bench.sent.wait_hung_up()
+    await (await bench.arrived()).wait_hung_up()
 
 
 BREAKS: dict[str, dict[str, Any]] = {
@@ -328,14 +330,16 @@ async def test_connections_are_used_again(bench: Bench) -> None:
 
 async def whole(provider: Any, params: Any) -> bytes:
     reply = await provider.openai_chat_completion(params, Call())
+    if isinstance(reply, EncodedStream):
+        return await relayed(reply)
     return relay_reply(reply.body, provider="mine", model="m")[0]
 
 
 @with_port("chat")
 async def test_a_key_in_an_error_that_came_as_a_success_never_shows(bench: Bench) -> None:
     said = json.dumps({"error": {"message": f"Your key {KEY} is bad."}}).encode()
-    bench.up.always(Answer(200, {"Content-Type": "application/json"}, [said]), on=bench.case.paths["chat"])
-    for stream in (False, True):
+    for stream, kind in ((False, "chat"), (True, "stream")):
+        bench.up.always(Answer(200, {"Content-Type": "application/json"}, [said]), on=bench.case.paths[kind])
         with pytest.raises(LlamaStackError) as raised:
             await whole(bench.open(), chat(stream=stream))
         if bench.case.name != "watsonx":  # which sends a token, never the key

@@ -10,7 +10,7 @@ from llama_stack_api.errors import UnsupportedParameter
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
 from tests.providers.remote.bench import QUESTION, Bench, chat, with_port
-from tests.providers.remote.cases import TOOLS
+from tests.providers.remote.case import TOOLS
 from tests.support.upstream import text
 
 pytestmark = pytest.mark.anyio
@@ -55,13 +55,41 @@ VALUES: dict[str, Any] = {
     "web_search_options": {"search_context_size": "low"},
 }
 
+_SCHEMA = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
+_CLAUDES: dict[str, tuple[str, Any]] = {
+    "max_completion_tokens": ("max_tokens", 17),
+    "messages": ("messages", [{"role": "user", "content": [{"type": "text", "text": QUESTION[0]["content"]}]}]),
+    "reasoning_effort": ("output_config", {"effort": "low"}),
+    "response_format": ("output_config", _SCHEMA),
+    "safety_identifier": ("metadata", {"user_id": "s"}),
+    "stop": ("stop_sequences", ["END"]),
+    "tools": ("tools", [{"name": "f", "input_schema": {"type": "object"}}]),
+    "user": ("metadata", {"user_id": "u"}),
+}
+_CLAUDE_HAS_OTHER_MEANS = {
+    "metadata",  # kept with what is stored, by this server
+    "model",  # on Bedrock, in the address
+    "parallel_tool_calls",  # without tools it says nothing
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "store",
+    "stream",  # on Bedrock, another address
+    "stream_options",
+    "tool_choice",
+}
+
 IN_OTHER_WORDS: dict[str, dict[str, tuple[str, Any]]] = {
+    "anthropic": _CLAUDES,
+    "bedrock": _CLAUDES,
     "mistral": {"tool_choice": ("tool_choice", "any")},
     "watsonx": {"model": ("model_id", "m-1"), "tool_choice": ("tool_choice_option", "required")},
 }
 """Beyond the renaming that the quirks state: another member or value with the same meaning."""
 
 BY_OTHER_MEANS: dict[str, set[str]] = {
+    "anthropic": _CLAUDE_HAS_OTHER_MEANS - {"model", "stream"},
+    "bedrock": _CLAUDE_HAS_OTHER_MEANS,
     "mistral": {"stream_options"},  # it sends the usage anyway
     "watsonx": {"stream_options", "stream"},  # so it does, and streaming is another address
 }

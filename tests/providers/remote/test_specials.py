@@ -15,7 +15,8 @@ from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import SYSTEM_CALL, Call
 from llama_stack_api.provider import Descriptor
 from tests.providers.remote.bench import Bench, chat
-from tests.providers.remote.cases import CASES, KEY
+from tests.providers.remote.case import KEY
+from tests.providers.remote.cases import CASES
 from tests.support.upstream import Wire, error, models, ranking, text
 
 pytestmark = pytest.mark.anyio

@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field, SecretStr, model_validator
 
 from llama_stack_api.errors import ProviderError, ProviderRejectedCredentials
 
+HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024
+"""A larger body is hashed in a thread: it would hold up everybody else."""
 REGION = r"^[a-z0-9-]{1,64}$"
 """It becomes part of a host name."""
 
@@ -44,11 +46,13 @@ class AwsConfig(BaseModel):
 
 
 class AwsSigner:
-    """Signs the requests of one provider; `name` is how errors call it."""
+    """Signs the requests of one provider; `name` is how errors call it. `otherwise` says in them what a caller could do
+    who has no credentials: ", or send …"."""
 
-    def __init__(self, config: AwsConfig, name: str) -> None:
+    def __init__(self, config: AwsConfig, name: str, *, otherwise: str = "") -> None:
         self._config = config
         self._name = name
+        self._otherwise = otherwise
         self._credentials: Any = None
         self._loading = asyncio.Lock()
 
@@ -61,12 +65,10 @@ class AwsSigner:
         sent. `ProviderRejectedCredentials` where there are no credentials.
         """
         frozen = await self._frozen()
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
-        request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
-        SigV4Auth(frozen, service, region or self._config.region_name).add_auth(request)
-        return dict(request.headers.items())
+        arguments = (frozen, method, url, headers, body, service, region or self._config.region_name)
+        if len(body) > HASHED_AT_ONCE_BYTES_MAX:
+            return await asyncio.to_thread(_signed, *arguments)
+        return _signed(*arguments)
 
     async def _frozen(self) -> Any:
         """The credentials as they are now. Only what must be fetched or renewed waits, in a thread."""
@@ -96,7 +98,7 @@ class AwsSigner:
         if answer is None:
             raise ProviderRejectedCredentials(
                 f"Provider '{self._name}' has no AWS credentials. Set aws_access_key_id and aws_secret_access_key in "
-                "the run config, or give the server a profile or a role.",
+                f"the run config, or give the server a profile or a role{self._otherwise}.",
                 code="upstream_key_missing",
             )
         return answer
@@ -137,3 +139,14 @@ class AwsSigner:
         elif own is not None:
             fetcher = AssumeRoleCredentialFetcher(session.create_client, own, config.aws_role_arn, extra_args=said)
         return fetcher and DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
+
+
+def _signed(
+    credentials: Any, method: str, url: str, headers: Mapping[str, str], body: bytes, service: str, region: str
+) -> dict[str, str]:
+    from botocore.auth import SigV4Auth
+    from botocore.awsrequest import AWSRequest
+
+    request = AWSRequest(method=method, url=url, headers=dict(headers), data=body)
+    SigV4Auth(credentials, service, region).add_auth(request)
+    return dict(request.headers.items())

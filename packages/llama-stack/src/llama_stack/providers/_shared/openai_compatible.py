@@ -125,7 +125,7 @@ class Upstream:
     # --- the ports that every provider has
 
     async def list_models(self, call: Call) -> list[ProviderModel]:
-        items = self.listed_items(await self.get_json(self.url("/models", call), call))
+        items = self.listed_items(await self.listing(call))
         if not isinstance(items, list):
             # An error with the status of a success, or another service: no reason to forget what is known.
             raise ProviderError(f"Provider '{self.name}' answered with something that is not a list of models.")
@@ -139,6 +139,10 @@ class Upstream:
         return await health_of(self.list_models(SYSTEM_CALL))
 
     # --- what a subclass may say otherwise
+
+    async def listing(self, call: Call) -> Any:
+        """What the upstream lists, decoded."""
+        return await self.get_json(self.url("/models", call), call)
 
     def listed_items(self, listed: Any) -> Any:
         """The entries of the upstream's model list: OpenAI's envelope, or a bare list. Ollama's is null when empty."""
@@ -252,12 +256,15 @@ class Upstream:
             raise ProviderError(f"Provider '{self.name}' answered with something that is not JSON.") from None
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
+        return error_of_reply(reply.status, reply.headers, await self._refused_with(reply, sent), self.name)
+
+    async def _refused_with(self, reply: HttpReply, sent: Mapping[str, str]) -> bytes:
+        """The body of a refusal, without the secrets that were sent."""
         try:
             body = await reply.read(ERROR_BODY_BYTES_MAX)
         except ProviderError:
             body = b""
-        body = self._masked(body.decode("latin-1"), sent).encode("latin-1")
-        return error_of_reply(reply.status, reply.headers, body, self.name)
+        return self._masked(body.decode("latin-1"), sent).encode("latin-1")
 
     def _masked(self, text: str, sent: Mapping[str, str]) -> str:
         """Some upstreams repeat in an error the key that they were sent."""

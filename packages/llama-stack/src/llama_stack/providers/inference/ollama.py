@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from llama_stack.providers._shared.messages_upstream_local import LocalMessagesUpstream
 from llama_stack.providers._shared.openai_compatible import OpenAICompatible, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import ENGINES_IGNORE, Quirks
 from llama_stack_api.api import Api
@@ -42,7 +43,8 @@ def _choose_tools(body: dict[str, Any]) -> None:
     turned_on_by="OLLAMA_URL",
     data_keys={"ollama_api_key": "api_key"},
 )
-class Ollama(OpenAICompatible):
+class Ollama(OpenAICompatible, LocalMessagesUpstream):
+    chooses_tools = False
     quirks = Quirks(
         key_required=False,
         root="/v1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from llama_stack.providers._shared.messages_upstream_local import LocalMessagesUpstream
 from llama_stack.providers._shared.openai_compatible import OpenAICompatible, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import ENGINES_IGNORE, Quirks
 from llama_stack.providers._shared.reranking import RerankUpstream
@@ -29,7 +30,8 @@ class VLLMConfig(OpenAICompatibleConfig):
     turned_on_by="VLLM_URL",
     data_keys={"vllm_api_token": "api_key", "vllm_url": "base_url"},
 )
-class VLLM(OpenAICompatible, RerankUpstream):
+class VLLM(OpenAICompatible, RerankUpstream, LocalMessagesUpstream):
+    takes_thinking = False
     quirks = Quirks(key_required=False, root="/v1", refuse=ENGINES_IGNORE, thoughts="reasoning_content")
 
     def __init__(self, config: VLLMConfig, context: ProviderContext) -> None:
