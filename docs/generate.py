@@ -29,7 +29,7 @@ from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConf
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.opening import PORTS
 from llama_stack_api.api import Api
-from llama_stack_api.ports.inference import ModelListing
+from llama_stack_api.ports.inference import CreatesMessages, ModelListing
 from llama_stack_api.provider import Descriptor
 
 PAGE = Path(__file__).parent / "providers.md"
@@ -57,13 +57,18 @@ SERVES = {
     "Completions": "completions",
     "Embeddings": "embeddings",
     "Rerank": "rerank",
+    "CreatesMessages": "messages",
     "WebSearch": "web search",
     "ToolInvocation": "tools",
     "EndpointTools": "MCP servers of tool groups",
     "KeepsContent": "files",
     "VectorIndex": "vector stores",
     "ParsesFiles": "parsing of files",
+    "RunsShields": "shields",
+    "Moderates": "moderations",
 }
+BESIDES: Mapping[str, tuple[type, ...]] = {Api.inference: (CreatesMessages,)}
+"""Ports that no provider has alone."""
 PLAIN: Mapping[Any, str] = {
     str: "text",
     int: "whole number",
@@ -161,7 +166,7 @@ def _provider(descriptor: Descriptor) -> str:
 
 def served(descriptor: Descriptor) -> list[str]:
     """The abilities that a provider's class has, by the ports that it satisfies."""
-    ports = PORTS[descriptor.api]
+    ports = (*PORTS[descriptor.api], *BESIDES.get(descriptor.api, ()))
     return [SERVES[port.__name__] for port in ports if issubclass(_class(descriptor), port)]
 
 

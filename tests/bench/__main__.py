@@ -1,4 +1,4 @@
-"""`python -m tests.bench [proxy] [responses] [start] [soak] [size] [search] [search-http]
+"""`python -m tests.bench [proxy] [messages] [responses] [start] [soak] [size] [search] [search-http]
 [ingestion] [retrieval] [--quick]`
 prints tables, tests nothing."""
 
@@ -8,9 +8,10 @@ import argparse
 import asyncio
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from tests.bench import (
     ingestion,
@@ -28,6 +29,11 @@ from tests.bench.upstream import CHUNKS
 
 CONCURRENCIES = (1, 32, 128)
 WARM_UP = 200
+MESSAGES = "/v1/messages"
+
+
+Launch: TypeAlias = tuple[Callable[[int], AbstractContextManager[servers.Server]], str]
+"""How a server is started, and what stands before its models' names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +45,16 @@ class Workload:
     stream: bool
     cost_count: int
     count: int
+    path: str = "/v1/chat/completions"
 
     def request(self, prefix: str) -> bytes:
-        messages = [{"role": "system", "content": "You are helpful."}, {"role": "user", "content": "Say fifty words."}]
-        body = {"model": prefix + self.model, "messages": messages, "temperature": 0.7, "stream": self.stream}
-        return load.request_bytes("/v1/chat/completions", json.dumps(body, separators=(",", ":")).encode())
+        body = {"model": prefix + self.model, "temperature": 0.7, "stream": self.stream, "max_tokens": 100}
+        asked = {"role": "user", "content": "Say fifty words."}
+        if self.path == MESSAGES:
+            body |= {"system": "You are helpful.", "messages": [asked]}
+        else:
+            body["messages"] = [{"role": "system", "content": "You are helpful."}, asked]
+        return load.request_bytes(self.path, json.dumps(body, separators=(",", ":")).encode())
 
 
 WORKLOADS = (
@@ -51,10 +62,19 @@ WORKLOADS = (
     Workload("stream, burst", "canned", True, 2000, 1000),
     Workload("stream, 2 ms apart", "canned-2ms", True, 400, 256),
 )
-SERVERS: dict[str, tuple[Callable[[int], AbstractContextManager[servers.Server]], str]] = {
+MESSAGE_WORKLOADS = (
+    Workload("messages", "canned", False, 4000, 2000, MESSAGES),
+    Workload("messages, stream", "canned", True, 2000, 1000, MESSAGES),
+)
+SERVERS: dict[str, Launch] = {
     "uvicorn + aiohttp": (lambda port: servers.reference("bare", port), ""),
     "llama-stack": (servers.llama_stack, "up/"),
     "FastAPI + httpx": (lambda port: servers.reference("fastapi_httpx", port), ""),
+}
+MESSAGE_SERVERS: dict[str, Launch] = {
+    "uvicorn + aiohttp": (lambda port: servers.reference("bare", port), ""),
+    "llama-stack, passed through": (servers.llama_stack, "up/"),
+    "llama-stack, translated": (servers.llama_stack, "chat/"),
 }
 
 
@@ -87,14 +107,22 @@ async def measure(server: servers.Server, workload: Workload, prefix: str, scale
 
 
 def proxy(scale: float) -> None:
-    rows: dict[str, list[list[str]]] = {workload.name: [] for workload in WORKLOADS}
+    compare(SERVERS, WORKLOADS, scale)
+
+
+def messages(scale: float) -> None:
+    compare(MESSAGE_SERVERS, MESSAGE_WORKLOADS, scale)
+
+
+def compare(launches: Mapping[str, Launch], workloads: Sequence[Workload], scale: float) -> None:
+    rows: dict[str, list[list[str]]] = {workload.name: [] for workload in workloads}
     with servers.upstream() as upstream:
-        for name, (start, prefix) in SERVERS.items():
+        for name, (start, prefix) in launches.items():
             with start(upstream) as server:
-                for workload in WORKLOADS:
+                for workload in workloads:
                     row = asyncio.run(measure(server, workload, prefix, scale))
                     rows[workload.name].append([name, *row[1:]])
-    for workload in WORKLOADS:
+    for workload in workloads:
         unit = "chunks/s" if workload.stream else "req/s"
         head = ["server", "CPU s per 1,000", "first byte p50 ms", "whole p50 ms", "p99 ms"]
         table(workload.name, [*head, *(f"{unit} at {n}" for n in CONCURRENCIES), "failed"], rows[workload.name])
@@ -124,6 +152,7 @@ def soaks(scale: float) -> None:
 
 MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "proxy": proxy,
+    "messages": messages,
     "responses": responses.durability,
     "start": start,
     "soak": soaks,

@@ -27,6 +27,9 @@ providers:
   - provider_id: up
     provider_type: remote::vllm
     config: {{base_url: "http://127.0.0.1:{upstream}/v1"}}
+  - provider_id: chat
+    provider_type: remote::openai
+    config: {{base_url: "http://127.0.0.1:{upstream}/v1", api_key: none}}
 storage:
   backends:
     kv_default: {{type: kv_sqlite, db_path: "{state}/kv.db"}}

@@ -1,4 +1,4 @@
-"""The model provider of the benchmark: canned OpenAI replies over loopback, for next to no CPU.
+"""The model provider of the benchmark: canned replies of two APIs (OpenAI, Messages) over loopback, for next to no CPU.
 
 `python -m tests.bench.upstream` prints its port and serves until it is killed. A request whose body asks for
 `"stream":true` gets 50 chunks: written as fast as the socket takes them, or one every `gap_ms` that the model's name
@@ -14,6 +14,7 @@ import random
 import re
 import struct
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import httptools
@@ -58,6 +59,34 @@ CHAT = _whole(
         "usage": _USAGE,
     }
 )
+_ANSWER: dict[str, Any] = {
+    "id": "msg_bench",
+    "type": "message",
+    "role": "assistant",
+    "model": "canned",
+    "content": [],
+    "stop_reason": None,
+    "stop_sequence": None,
+    "usage": {"input_tokens": 12, "output_tokens": 1},
+}
+MESSAGE = _whole({**_ANSWER, "content": [{"type": "text", "text": "word " * CHUNKS}], "stop_reason": "end_turn"})
+
+
+def _named(kind: str, **more: Any) -> bytes:
+    return f"event: {kind}\n".encode() + _event({"type": kind, **more})
+
+
+MESSAGE_EVENTS = [
+    _named("message_start", message=_ANSWER)
+    + _named("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+    *(
+        _named("content_block_delta", index=0, delta={"type": "text_delta", "text": f"word{number} "})
+        for number in range(CHUNKS - 2)
+    ),
+    _named("content_block_stop", index=0)
+    + _named("message_delta", delta={"stop_reason": "end_turn", "stop_sequence": None}, usage={"output_tokens": CHUNKS})
+    + _named("message_stop"),
+]
 LIST = _whole(
     {"object": "list", "data": [{"id": name, "object": "model", "created": 1, "owned_by": "b"} for name in MODELS]}
 )
@@ -118,14 +147,16 @@ class Connection(asyncio.Protocol):
         elif self._path.endswith(b"/embeddings"):
             self._transport.write(embeddings(self._body))
         elif b'"stream":true' not in self._body.replace(b" ", b""):
-            self._transport.write(CHAT)
+            self._transport.write(MESSAGE if self._path.endswith(b"/messages") else CHAT)
         else:
             gap = _GAP.search(self._body)
-            self._task = asyncio.get_running_loop().create_task(self._stream(int(gap[1]) / 1000 if gap else 0.0))
+            events = MESSAGE_EVENTS if self._path.endswith(b"/messages") else EVENTS
+            streaming = self._stream(events, int(gap[1]) / 1000 if gap else 0.0)
+            self._task = asyncio.get_running_loop().create_task(streaming)
 
-    async def _stream(self, gap_s: float) -> None:
+    async def _stream(self, events: Sequence[bytes], gap_s: float) -> None:
         self._transport.write(STREAM_HEAD)
-        for event in EVENTS:
+        for event in events:
             if gap_s:
                 await asyncio.sleep(gap_s)
             self._transport.write(framed(event))

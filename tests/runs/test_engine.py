@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from llama_stack.runs.engine import RunEngine
-from llama_stack.runs.limits import RunLimits, RunTimings
+from llama_stack.runs.limits import Endurance, RunLimits, RunTimings
 from llama_stack.runs.model import NewRun, Outcome, Run, RunStatus
 from llama_stack.storage.errors import StoreUnavailable
 from llama_stack.storage.sql.database import Database
@@ -330,6 +330,34 @@ async def test_a_run_beyond_its_limits_fails_and_says_so(open_engine: Open, limi
     assert f"server.runs.{name}" in outcome.error.message
     assert events[-1].endswith(b"closed failed after %d" % (len(events) - 1))
     assert (await engine.journal.get(ALICE, run_id)).error == outcome.error
+
+
+@pytest.mark.parametrize(
+    ("endurance", "code"),
+    [
+        (Endurance(attempts_max=2, wall_time_s=60), None),
+        (Endurance(attempts_max=0, wall_time_s=60), "run_attempts_exceeded"),
+        (Endurance(attempts_max=2, wall_time_s=0.05), "run_timed_out"),
+    ],
+)
+async def test_a_kind_may_outlast_the_limits(
+    database: Database, effects: Path, endurance: Endurance, code: str | None
+) -> None:
+    strict = RunLimits.model_construct(attempts_max=0, wall_time_s=0.0)
+    engine = RunEngine(database, [Toy(effects)], limits=strict, timings=QUICK, endurance={"toy": endurance})
+    await engine.open()
+    try:
+        payload = b'{"pause": "charge"}' if code == "run_timed_out" else b"{}"
+        run_id = (await engine.start(ALICE, NewRun("toy", payload))).run.id
+        outcome = await engine.wait(ALICE, run_id)
+    finally:
+        await engine.close()
+    if code is None:
+        assert outcome.status is RunStatus.COMPLETED
+    else:
+        assert outcome.error is not None
+        assert outcome.error.code == code
+        assert "server.runs" not in outcome.error.message, "no setting allows more"
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -1,4 +1,4 @@
-"""Holds an OpenAPI document against the properties that OpenAI's contract states, kept in `tests/contract/data`."""
+"""Holds an OpenAPI document against the properties that a published contract states, kept in `tests/contract/data`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
-PROPERTIES = Path(__file__).parents[1] / "contract" / "data" / "openai_properties.txt"
+DATA = Path(__file__).parents[1] / "contract" / "data"
+PROPERTIES = DATA / "openai_properties.txt"
+ANTHROPIC_PROPERTIES = DATA / "anthropic_properties.txt"
 DEPTH_MAX = 8
 
 
@@ -31,8 +33,8 @@ class Wanted:
     values: frozenset[str]
 
 
-def wanted() -> Iterator[Wanted]:
-    for line in PROPERTIES.read_text().splitlines():
+def wanted(stated: Path = PROPERTIES) -> Iterator[Wanted]:
+    for line in stated.read_text().splitlines():
         if not line.startswith("#"):
             method, path, place, types, values = line.split(" ")
             yield Wanted(

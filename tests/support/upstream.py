@@ -107,6 +107,7 @@ class Upstream:
     def __init__(self) -> None:
         self.requests: list[Recorded] = []
         self.connections = 0
+        self.defaults: Mapping[str, Reply] = _DEFAULTS
         self._script: deque[tuple[str, Reply]] = deque()
         self._standing: dict[str, Reply] = {}
         self._port = 0
@@ -271,7 +272,7 @@ class Upstream:
         fitting = [on for on in self._standing if request.path.endswith(on)]
         if fitting:
             return _rendered(self._standing[max(fitting, key=len)], request)
-        for on, reply in _DEFAULTS.items():
+        for on, reply in self.defaults.items():
             if request.path.endswith(on):
                 return _rendered(reply, request)
         return error(404, f"Nothing is at {request.method} {request.path}.", code="not_found")

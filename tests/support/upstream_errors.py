@@ -22,6 +22,11 @@ SHAPES: Mapping[str, Callable[[int, str, str | None, str | None], Any]] = {
         "error": {"message": message, "type": _TYPES.get(status, "server_error"), "param": param, "code": code}
     },
     "azure": lambda status, message, code, _: {"error": {"code": code or str(status), "message": message}},
+    "anthropic": lambda status, message, _, __: {
+        "type": "error",
+        "error": {"type": _TYPES.get(status, "api_error"), "message": message},
+        "request_id": "req_1",
+    },
     "string": lambda _, message, __, ___: {"error": message},  # Ollama
     "detail": lambda _, message, __, ___: {"detail": message},  # FastAPI's HTTPException
     "message": lambda _, message, __, ___: {"message": message},

@@ -224,6 +224,32 @@ async def test_arguments_and_results_that_are_blocked(respond: Respond) -> None:
     assert len(tools.calls) == 2, "the first never ran"
 
 
+@pytest.mark.parametrize(
+    "say",
+    [
+        Say("fine", reasoning="I think of a bomb"),
+        Say("fine", tools=(Tool("mine", {"what": "x"}, "c1"), Tool("mine", {"what": "bomb"}, "c2"))),
+        Say(tools=(Tool("mine", '{"what": "b\\u006fmb"}', "c1"),)),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_thoughts_and_calls_that_are_not_let_out(respond: Respond, stream: bool, say: Say) -> None:
+    function = {"type": "function", "name": "mine", "parameters": {"type": "object"}}
+    asked = turn("Hi", tools=[function], guardrails=["s1"], stream=stream)
+    ended = await respond(asked, [say], shields=WordShield(("bomb",)))
+    assert ended.response["status"] == "completed"
+    assert ended.output[-1]["content"] == [{"type": "refusal", "refusal": "bomb is not spoken of"}]
+    sent = json.dumps(ended.events).replace("bomb is not spoken of", "")
+    assert "bomb" not in sent
+    assert "u006f" not in sent
+    indices = [event["output_index"] for event in ended.events if event["type"] == "response.output_item.added"]
+    assert indices == list(range(len(ended.output)))
+
+    ended = await respond(asked, [say], shields=WordShield(("nothing",)))
+    assert {item["status"] for item in ended.output} == {"completed"}
+    assert ended.output[-1]["type"] == ("function_call" if say.tools else "message")
+
+
 # --- compaction and summaries
 
 

@@ -162,7 +162,8 @@ def test_an_api_opens_the_providers_that_it_works_with() -> None:
     assert responses.opens("inference")
     assert responses.opens("tool_runtime")
     assert not responses.opens("file_processors")
-    assert not RunConfig(distro_name="x", providers={}, apis=["safety"]).opens("inference")
+    assert RunConfig(distro_name="x", providers={}, apis=["safety"]).opens("inference")
+    assert not RunConfig(distro_name="x", providers={}, apis=["files"]).opens("inference")
 
 
 @pytest.mark.parametrize("name", ["/etc", "../../x", "a/b", "..", "\\\\host\\x"])
@@ -175,3 +176,18 @@ def test_state_stays_below_the_base_directory(tmp_path: Path, name: str) -> None
 def test_a_config_made_in_code_has_its_storage_too() -> None:
     config = RunConfig(distro_name="x", providers={})
     assert set(config.storage.backends) == {"kv_default", "sql_default"}
+
+
+def test_a_guard_names_registered_shields_and_opens_safety(tmp_path: Path) -> None:
+    text = MINIMAL + "safety: {guards: [{shields: [guard, other], apis: [chat]}]}\n"
+    shields = "registered_resources:\n  shields: [{shield_id: other, provider_id: p}]\n"
+    [problem] = problems(tmp_path, text + shields)
+    assert problem.path == ("safety", "guards", 0, "shields")
+    assert "'guard' is not registered" in str(problem)
+    assert "Registered: other" in str(problem)
+    guarded = RunConfig.model_validate(
+        {"distro_name": "x", "providers": {}, "apis": ["inference"], "safety": {"guards": [{"shields": ["other"]}]}}
+    )
+    assert guarded.opens("safety")
+    assert not guarded.serves("safety")
+    assert not RunConfig(distro_name="x", providers={}, apis=["inference"]).opens("safety")

@@ -20,7 +20,10 @@ def _load(name: str, home: Path, **environ: str) -> RunConfig:
     return loaded.config
 
 
-ALWAYS_ON = {"llama-cpp", "minilm", "web-search", "file-search", "model-context-protocol", "localfs", "auto", "faiss"}
+ALWAYS_ON = {
+    *("llama-cpp", "minilm", "web-search", "file-search", "model-context-protocol", "localfs", "auto", "faiss"),
+    *("linear", "pii", "code-scanner", "llama-guard"),
+}
 
 
 def _ids(config: RunConfig) -> set[str]:

@@ -25,7 +25,7 @@ INFERENCE = (
 
 
 async def test_without_inference_none_of_its_routes_is_there(tmp_path: Path) -> None:
-    config = {"apis": ["safety"], "providers": PROVIDERS}
+    config = {"apis": ["files"], "providers": PROVIDERS}
     async with edge(tmp_path, config=config) as (server, inference), client(server) as http:
         for method, path in INFERENCE:
             reply = await http.request(method, path, json=QUESTION)
@@ -55,7 +55,7 @@ async def test_with_inference_all_of_them_are(tmp_path: Path, apis: list[str]) -
 
 
 async def test_providers_of_other_apis_are_not_opened(tmp_path: Path) -> None:
-    for apis, opened in ((["safety"], []), (["inference"], ["up"]), ([], ["up"])):
+    for apis, opened in ((["files"], []), (["safety"], ["up"]), (["inference"], ["up"]), ([], ["up"])):
         config = RunConfig.model_validate(
             {"version": 2, "distro_name": "test", "providers": PROVIDERS, "apis": apis},
             context={"environ": {"SQLITE_STORE_DIR": str(tmp_path / "store")}, "home": tmp_path},

@@ -15,10 +15,10 @@ from fastapi.responses import Response
 from llama_stack.config.auth import ApiKey
 from llama_stack.config.resources import ConnectorEntry
 from llama_stack.config.storage import SqlSqliteBackend
+from llama_stack.dialects.openai.errors import render as render_openai
 from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack.http.documented import DocumentedApp
-from llama_stack.http.errors import render_openai
 from llama_stack.http.routes.connectors import PATH, add_connector_routes
 from llama_stack.mcp.client import McpClients
 from llama_stack.net.egress import Egress, EgressPolicy

@@ -1,3 +1,4 @@
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,18 @@ from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import ProviderModuleInvalid, ProviderTypeUnknown
 from llama_stack.routing.models import inference_provider
 from llama_stack_api.api import Api
-from llama_stack_api.openai.chat import ChatCompletionRequest
+from llama_stack_api.errors import InvalidRequest
+from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
+from llama_stack_api.openai.moderations import CreateModerationRequest
 from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.ports.inference import ChatCompletions, Completions, ModelListing, ModelType, ProviderModel
 from llama_stack_api.ports.lifecycle import Closes, Opens
+from llama_stack_api.ports.safety import Moderates, RegistersShields, RunsShields
 from llama_stack_api.principal import Call, Principal
 from llama_stack_api.provider import HealthStatus, ProviderContext
+from llama_stack_api.safety import RunShieldRequest
+from llama_stack_api.shields import Shield
+from llama_stack_api.wire import EncodedReply
 from tests.unit.routing.parts import memory_kv
 
 pytestmark = pytest.mark.anyio
@@ -206,3 +213,59 @@ async def test_a_module_without_its_factory_is_refused_when_it_opens(package: Pa
         ProviderModuleInvalid, match=r"former\.adapter of remote::former has no function get_adapter_impl"
     ):
         await opened(tmp_path)
+
+
+MODERATING = """
+    from llama_stack_api.safety import ModerationObject, ModerationObjectResults, RunShieldResponse
+
+    class Guard:
+        def __init__(self, config, deps, policy):
+            self.inference = deps["inference"]
+
+        async def run_shield(self, request):
+            shield = await self.shield_store.get_shield(request.shield_id)
+            answer = await self.inference.openai_chat_completion(shield.provider_resource_id)
+            return RunShieldResponse(violation=None if answer.choices[0].message.content == "fine" else {
+                "violation_level": "error", "user_message": "No.", "metadata": {"violation_type": "S1"}})
+
+        async def run_moderation(self, request):
+            texts = [request.input] if isinstance(request.input, str) else request.input
+            return ModerationObject(id="modr-theirs", model=request.model, results=[
+                ModerationObjectResults(flagged="bad" in text, categories={"S1": "bad" in text}) for text in texts])
+
+    async def get_provider_impl(config, deps, policy):
+        return Guard(config, deps, policy)
+"""
+
+
+async def test_a_safety_provider_runs_shields_and_moderates(package: Path, tmp_path: Path) -> None:
+    """Its other APIs answer by objects, as they did."""
+    (package / "guard.py").write_text(dedent(MODERATING))
+
+    class Inference:
+        async def openai_chat_completion(self, params: str, call: Call) -> EncodedReply[ChatCompletion]:
+            assert params == "guard-8b"
+            message = {"role": "assistant", "content": f"not for {call.principal.id}"}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            body = {"id": "c", "created": 0, "model": "m", "choices": [choice]}
+            return EncodedReply(json.dumps(body).encode(), ChatCompletion)
+
+    impl = await opened(tmp_path, Api.safety, "inline::former-guard", inference=Inference())
+    assert isinstance(impl, RunsShields)
+    assert isinstance(impl, Moderates)
+    assert isinstance(impl, RegistersShields)
+    await impl.register_shield(Shield(identifier="guard", provider_id="my-former", provider_resource_id="guard-8b"))
+    asked = RunShieldRequest.model_validate({"shield_id": "guard", "messages": [{"role": "user", "content": "hi"}]})
+    found = (await impl.run_shield(asked, Call())).violation
+    assert found is not None
+    assert found.metadata == {"violation_type": "S1"}
+    for given in ("so bad", ["so bad"], [{"type": "text", "text": "so bad"}]):
+        request = CreateModerationRequest.model_validate({"input": given, "model": "guard"})
+        judged = await impl.moderate(request, Call())
+        assert judged.model == "guard"
+        assert judged.results[0].flagged
+        assert judged.results[0].categories["S1"]
+        assert not judged.results[0].categories["hate"]
+    image = [{"type": "image_url", "image_url": {"url": "data:,"}}]
+    with pytest.raises(InvalidRequest, match="text alone"):
+        await impl.moderate(CreateModerationRequest.model_validate({"input": image, "model": "guard"}), Call())

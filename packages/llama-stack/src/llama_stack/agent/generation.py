@@ -144,7 +144,8 @@ class _Shown:
         self._of = of
         self._first_only = of.turn.request.get("parallel_tool_calls") is False
         self._usage: Usage | None = None  # of summaries
-        self._guarded = GuardedEvents(of.guardrails) if of.guardrails is not None else None
+        rails = of.guardrails
+        self._guarded = GuardedEvents(rails) if rails is not None and rails.checks_output else None
         self._outgoing = Outgoing(of.emitter, first_only=self._first_only)
         self._refusal: list[Event] = []
         self.begun = False
@@ -200,7 +201,7 @@ class _Shown:
             await guarded.feed(events, checked)
         except Refused as refused:
             self.refused = True
-            self._refusal = self.assembler.refuse(refused.message, refused.shown, refused.item_id)
+            self._refusal = self.assembler.refuse(refused.message, refused.shown, refused.item_id, place=refused.place)
         return checked
 
 

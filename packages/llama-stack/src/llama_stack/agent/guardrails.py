@@ -44,33 +44,66 @@ class Windows:
             yield text[max(0, start - self.overlap_chars) : start + self.chars_max]
 
 
-class Guardrails:
-    """The shields that a request names, on behalf of its `call`. `ids` are known to `shields`: see `Shields.check`."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Ids of shields that are asked whether a request names them or not: of what the model is shown, and of what it
+    answers."""
 
-    def __init__(self, shields: Shields, ids: Sequence[str], call: Call, *, windows: Windows | None = None) -> None:
+    input: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.input or self.output)
+
+
+class Guardrails:
+    """Shields on behalf of a `call`: `ids`, which its request names, stand on both sides, beside those of `standing`.
+    All are known to `shields`: see `Shields.check`. What the model is shown is its input, results of tools included;
+    what it says is its output, arguments for tools included."""
+
+    def __init__(
+        self,
+        shields: Shields,
+        ids: Sequence[str],
+        call: Call,
+        *,
+        standing: Standing | None = None,
+        windows: Windows | None = None,
+    ) -> None:
+        standing = standing or Standing()
         self._shields = shields
-        self._ids = tuple(ids)
+        self._input_ids = tuple(dict.fromkeys((*standing.input, *ids)))
+        self._output_ids = tuple(dict.fromkeys((*standing.output, *ids)))
         self._call = call
         self._windows = windows or Windows()
 
+    @property
+    def checks_output(self) -> bool:
+        return bool(self._output_ids)
+
     async def input(self, messages: Sequence[dict[str, Any]]) -> Violation | None:
         """Checks chat messages before the model sees them."""
-        return await self._check(messages) if messages else None
+        return await self._check(self._input_ids, messages) if messages else None
 
     async def arguments(self, call: ModelCall) -> Violation | None:
         """Checks a tool's arguments before it runs."""
-        text = f"{call.name} {_plain(call.arguments)}"
-        return await self._check_text(text, role="assistant")
+        return await self.answer(f"{call.name} {_plain(call.arguments)}")
+
+    async def answer(self, text: str) -> Violation | None:
+        """Checks what the model says, where it is there as a whole."""
+        if len(text) <= self._windows.whole_chars_max:
+            return await self._check_output(text) if text else None
+        return await self._check_text(self._output_ids, text, role="assistant")
 
     async def result(self, call: ModelCall, shown: str | Sequence[dict[str, Any]]) -> Violation | None:
         """Checks what a tool answered (text, or parts of a chat message) before the model sees it."""
         parts = [{"type": "text", "text": shown}] if isinstance(shown, str) else shown
         text = "\n".join(part["text"] for part in parts if part.get("type") == "text")
-        violation = await self._check_text(text, role="tool", tool_call_id=call.id)
+        violation = await self._check_text(self._input_ids, text, role="tool", tool_call_id=call.id)
         others = [part for part in parts if part.get("type") != "text"]
         if violation is None and others:
             # A tool message holds only text; what else there is, the model is shown as a user's.
-            violation = await self._check([{"role": "user", "content": others}])
+            violation = await self._check(self._input_ids, [{"role": "user", "content": others}])
         return violation
 
     def output(self) -> OutputGuard:
@@ -78,17 +111,17 @@ class Guardrails:
         return OutputGuard(self._check_output, self._windows)
 
     async def _check_output(self, text: str) -> Violation | None:
-        return await self._check([{"role": "assistant", "content": text}])
+        return await self._check(self._output_ids, [{"role": "assistant", "content": text}])
 
-    async def _check_text(self, text: str, **message: str) -> Violation | None:
+    async def _check_text(self, ids: Sequence[str], text: str, **message: str) -> Violation | None:
         for window in self._windows.of(text):
-            violation = await self._check([{**message, "content": window}])
+            violation = await self._check(ids, [{**message, "content": window}])
             if violation is not None:
                 return violation
         return None
 
-    async def _check(self, messages: Sequence[dict[str, Any]]) -> Violation | None:
-        return await self._shields.check(self._ids, messages, self._call)
+    async def _check(self, ids: Sequence[str], messages: Sequence[dict[str, Any]]) -> Violation | None:
+        return await self._shields.check(ids, messages, self._call) if ids else None
 
 
 class OutputGuard:

@@ -15,7 +15,7 @@ from llama_stack.agent.emitter import Emitter
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.fold import Fold
 from llama_stack.agent.generation import Generator
-from llama_stack.agent.guardrails import Guardrails
+from llama_stack.agent.guardrails import Guardrails, Standing
 from llama_stack.agent.loop import Loop
 from llama_stack.agent.ports import AgentMetrics, Attachments, History, Model, Shields
 from llama_stack.agent.record import Record
@@ -57,6 +57,7 @@ class ResponseKind:
     """`tools` are the kinds of tools that there are; a tool of a request that none of them answers is left out.
 
     Without `shields`, a request that names guardrails fails; without a `sealer`, so does one that carries credentials.
+    The shields of `standing` are asked whatever a request names.
     """
 
     name = KIND
@@ -68,6 +69,7 @@ class ResponseKind:
         history: History,
         tools: Sequence[ToolKind] = (),
         shields: Shields | None = None,
+        standing: Standing | None = None,
         sealer: Sealer | None = None,
         attachments: Attachments | None = None,
         limits: AgentLimits | None = None,
@@ -78,6 +80,7 @@ class ResponseKind:
         self._history = history
         self._tools = {each: kind for kind in tools for each in kind.types}
         self._shields = shields
+        self._standing = standing or Standing()
         self._sealer = sealer
         self._attachments = attachments
         self._limits = limits or AgentLimits()
@@ -190,11 +193,11 @@ class ResponseKind:
     def _guardrails(self, request: Mapping[str, Any], call: Call) -> Guardrails | None:
         named = request.get("guardrails") or ()
         ids = [each if isinstance(each, str) else each["type"] for each in named]
-        if not ids:
+        if not ids and not self._standing:
             return None
         if self._shields is None:
             raise InvalidRequest("this server has no shields for guardrails", param="guardrails")
-        return Guardrails(self._shields, ids, call)
+        return Guardrails(self._shields, ids, call, standing=self._standing)
 
 
 def _begin(run: RunHandle, response: ResponseJson) -> None:

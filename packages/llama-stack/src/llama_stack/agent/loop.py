@@ -76,7 +76,8 @@ class Loop:
         guardrails, turn = self.guardrails, self.generator.turn
 
         async def effect() -> bytes:
-            messages = chat_messages(turn.input, unseal=self.generator.seals.unseal)
+            instructions = turn.request.get("instructions")
+            messages = chat_messages(turn.input, instructions=instructions, unseal=self.generator.seals.unseal)
             violation = await guardrails.input(messages)
             return msgspec.json.encode(None if violation is None else violation.message)
 

@@ -23,3 +23,7 @@ class BatchesConfig(Section):
     """Bytes of one request, and of one answer."""
     results_retention_s: float = Field(default=29 * _DAY_S, gt=0)
     """Seconds after its end that the results of a message batch can be had."""
+    retention_s: float = Field(default=180 * _DAY_S, gt=0)
+    """Seconds after its end that a batch itself can be seen. Its files have their own time."""
+    cancel_grace_s: float = Field(default=5, ge=0)
+    """Seconds that requests under way get to be answered once their batch is cancelled, or its time is over."""

@@ -129,6 +129,14 @@ def _safety(config: RunConfig) -> Iterator[Problem]:
             ("safety", "default_shield_id"),
             remedy=f"Registered: {', '.join(shields)}",
         )
+    for index, guard in enumerate(config.safety.guards):
+        for shield_id in guard.shields:
+            if shield_id not in shields:  # a guard that cannot be asked would let nothing pass
+                yield Problem(
+                    f"the shield {shield_id!r} is not registered",
+                    ("safety", "guards", index, "shields"),
+                    remedy=f"Registered: {', '.join(shields) or 'none'} (registered_resources.shields)",
+                )
 
 
 def _connectors(config: RunConfig) -> Iterator[Problem]:

@@ -92,8 +92,10 @@ class RunConfig(Section):
                     yield api, entry
 
     def opens(self, api: str) -> bool:
-        """Whether the providers of an API are opened: it is served, or an API that is works with it."""
-        return self.serves(api) or any(api in needed and self.serves(user) for user, needed in NEEDED_APIS.items())
+        """Whether the providers of an API are opened: it is served, or an API that is works with it, or guards do."""
+        if self.serves(api) or (api == "safety" and self.safety.guards):
+            return True
+        return any(api in needed and self.serves(user) for user, needed in NEEDED_APIS.items())
 
     def serves(self, api: str) -> bool:
         """Whether the routes of an API are offered, as `apis` says."""

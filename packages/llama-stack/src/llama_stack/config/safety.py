@@ -24,7 +24,19 @@ class GuardConfig(Section):
     """`input`: what the model is shown, results of tools included; `output`: what it answers."""
 
 
+class ModerationLimits(Section):
+    """Of one request for a moderation."""
+
+    inputs_max: int = Field(default=1024, ge=1)
+    """Texts of a list, or parts."""
+    chars_max: int = Field(default=1_000_000, ge=1)
+    """Of all texts together."""
+    concurrent_max: int = Field(default=8, ge=1)
+    """Texts that a shield judges at a time."""
+
+
 class SafetyConfig(Section):
     default_shield_id: str | None = None
     """The shield that moderation uses when a request names none."""
     guards: list[GuardConfig] = Field(default_factory=list)
+    moderation: ModerationLimits = Field(default_factory=ModerationLimits)

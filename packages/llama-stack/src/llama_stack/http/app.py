@@ -26,10 +26,14 @@ from llama_stack.http.middleware.host import HostCheck
 from llama_stack.http.middleware.request_id import request_id
 from llama_stack.http.routes.admin import admin_operations
 from llama_stack.http.routes.inference import inference_operations
+from llama_stack.http.routes.message_batches import message_batch_operations
+from llama_stack.http.routes.messages import message_operations
 from llama_stack.http.routes.metrics import metrics_operations
 from llama_stack.http.routes.models import model_operations
+from llama_stack.http.routes.moderations import moderation_operations
 from llama_stack.http.routes.responses import PATH as RESPONSES_PATH
 from llama_stack.http.routes.responses import response_operations
+from llama_stack.http.routes.root import root_operations
 from llama_stack.http.websocket import ResponseSocket, SocketTurn, origin_allowed
 from llama_stack.security.authentication import WRONG_KEY
 from llama_stack.security.listening import is_loopback
@@ -231,7 +235,11 @@ def hot_operations(services: Services) -> list[Operation]:
     return [
         *inference_operations(services.inference),
         *response_operations(services.responses),
+        *message_operations(services.messages),
+        *message_batch_operations(services.message_batches),
         *model_operations(services.models),
+        *moderation_operations(services.moderations),
+        *root_operations(),
         *admin_operations(services.admin),
         *metrics_operations(services.metrics),
     ]

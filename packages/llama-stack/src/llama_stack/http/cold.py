@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from llama_stack.http.asgi import Message
 from llama_stack.http.dispatch import SCOPE_KEY, Operation
 from llama_stack.http.exchange import Exchange
-from llama_stack.http.middleware.depth import check_depth
 from llama_stack.http.multipart import is_form
-from llama_stack.http.parsing import check_json
+from llama_stack.services.json_depth import check_depth
+from llama_stack.services.parsing import check_json
 
 if TYPE_CHECKING:
     from llama_stack.http.documented import DocumentedApp

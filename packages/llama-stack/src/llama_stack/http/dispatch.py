@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import UnionType
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -23,8 +24,8 @@ SCOPE_KEY = "llama_stack.exchange"
 class Operation:
     """One method of one exact path: its handler, and what the OpenAPI document says of it.
 
-    `events` gives the type of a stream's events, which the document alone needs, `media_type` that of a reply which is
-    not JSON.
+    `events` gives the type of a stream's events, which the document alone needs, `errors` that of an error's body where
+    it is not OpenAI's, `media_type` that of a reply which is not JSON.
     """
 
     method: str
@@ -33,9 +34,10 @@ class Operation:
     name: str
     summary: str
     tag: str
-    reply: type[BaseModel] | None = None
+    reply: type[BaseModel] | UnionType | None = None
     request: type[BaseModel] | None = None
     events: Callable[[], Any] | None = None
+    errors: type[BaseModel] | None = None
     media_type: str | None = None
 
 
@@ -45,7 +47,12 @@ API_OF_TAG = {
     "Embeddings": "inference",
     "Rerank": "inference",
     "Models": "inference",
+    "Messages": "messages",
+    "Moderations": "safety",
+    "Shields": "safety",
+    "Safety": "safety",
     "Responses": "responses",
+    "Batches": "batches",
     "Conversations": "conversations",
     "Prompts": "prompts",
     "Connectors": "connectors",

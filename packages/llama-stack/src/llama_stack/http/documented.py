@@ -27,15 +27,18 @@ from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import API_OF_TAG, SCOPE_KEY, Handler, Operation
 from llama_stack.http.docs_page import HEADERS, docs_page
 from llama_stack.http.exchange import Exchange, Stopped, not_json
-from llama_stack.http.parsing import invalid_body, invalid_value
+from llama_stack.http.routes.batches import add_batch_routes
 from llama_stack.http.routes.connectors import add_connector_routes
 from llama_stack.http.routes.conversations import add_conversation_routes
 from llama_stack.http.routes.file_processors import add_file_processor_routes
 from llama_stack.http.routes.files import add_file_routes
 from llama_stack.http.routes.model import add_model_routes
+from llama_stack.http.routes.parts import documented_errors
 from llama_stack.http.routes.prompts import add_prompt_routes
 from llama_stack.http.routes.providers import add_provider_routes
+from llama_stack.http.routes.safety import add_shield_routes
 from llama_stack.http.routes.stored import add_stored_routes
+from llama_stack.http.routes.stored_message_batches import add_message_batch_routes
 from llama_stack.http.routes.stored_responses import add_response_routes
 from llama_stack.http.routes.tools import add_tool_routes
 from llama_stack.http.routes.uploads import add_upload_routes
@@ -43,16 +46,13 @@ from llama_stack.http.routes.vector_io import add_vector_io_routes
 from llama_stack.http.routes.vector_store_files import add_vector_store_file_routes
 from llama_stack.http.routes.vector_stores import add_vector_store_routes
 from llama_stack.security.public import PUBLIC_PATHS
+from llama_stack.services.parsing import invalid_body, invalid_value
 from llama_stack_api.errors import LlamaStackError, MalformedBody, MethodNotAllowed, NotFound
 from llama_stack_api.openai.errors import ErrorResponse
 
 if TYPE_CHECKING:
     from llama_stack.stack.services import Services
 
-ERRORS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorResponse, "description": "The request is refused; the error says why."},
-    "5XX": {"model": ErrorResponse, "description": "The server or the model's provider failed."},
-}
 SECURITY_SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -151,7 +151,7 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
     app = DocumentedApp(
         title="Llama Stack",
         version=services.admin.version().version,
-        responses=ERRORS,
+        responses=documented_errors(ErrorResponse),
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
         default_response_class=JSONResponse,
@@ -161,10 +161,13 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
     add_model_routes(app, services.models)
     add_stored_routes(app, services.stored)
     add_response_routes(app, services.responses)
+    add_batch_routes(app, services.batches)
+    add_message_batch_routes(app, services.message_batches)
     add_conversation_routes(app, services.conversations)
     add_prompt_routes(app, services.prompts)
     add_connector_routes(app, services.connectors)
     add_tool_routes(app, services.tools)
+    add_shield_routes(app, services.shields)
     add_vector_store_routes(app, services.vector_stores.stores, services.vector_stores.search)
     add_vector_store_file_routes(
         app, services.vector_stores.files, services.vector_stores.content, services.vector_stores.batches
@@ -202,7 +205,7 @@ class Direct:
 
 
 def _document(app: FastAPI, operation: Operation) -> None:
-    responses: dict[int | str, dict[str, Any]] = {}
+    responses = {} if operation.errors is None else documented_errors(operation.errors)
     if operation.events is not None:
         responses[EVENTS] = {"model": operation.events()}
     app.add_api_route(

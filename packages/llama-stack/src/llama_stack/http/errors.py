@@ -1,19 +1,22 @@
-"""How errors reach a client: one renderer per family of APIs, chosen by path. All are `LlamaStackError`s by then."""
+"""How errors reach a client: one shape per family of APIs. All are `LlamaStackError`s by then."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass
 
-import msgspec
-
+from llama_stack.dialects.anthropic import errors as anthropic_errors
+from llama_stack.dialects.openai.errors import render as render_openai
+from llama_stack.http import sse
 from llama_stack.http.asgi import Headers
 from llama_stack_api.errors import LlamaStackError
 
-Renderer: TypeAlias = Callable[[LlamaStackError], bytes]
-
-_encode = msgspec.json.Encoder().encode
+ANTHROPIC_VERSION = b"anthropic-version"
+SPOKEN_VERSION = b"2023-06-01"
+"""The version of Anthropic's API that replies state. Which one a request states makes no difference."""
+MESSAGES_PATH = "/v1/messages"
+MODELS_PATH = "/v1/models"
 
 
 class InternalError(LlamaStackError):
@@ -23,21 +26,32 @@ class InternalError(LlamaStackError):
         super().__init__(f"The server failed to handle the request. Its log says why, under request id {request_id}.")
 
 
-def render_openai(error: LlamaStackError) -> bytes:
-    # A message may quote what no UTF-8 can hold: half of a surrogate pair, from some upstream's JSON.
-    message = error.message.encode("utf-8", "backslashreplace").decode()
-    return _encode({"error": {"message": message, "type": error.type, "param": error.param, "code": error.code}})
+@dataclass(frozen=True, slots=True)
+class ErrorShape:
+    """`render` makes a body of an error and the id of its request, `event` of that body the last event of a stream."""
+
+    render: Callable[[LlamaStackError, str], bytes]
+    status: Callable[[LlamaStackError], int]
+    event: Callable[[bytes], bytes]
 
 
-RENDERERS: Mapping[str, Renderer] = {}
-"""Renderer by path prefix, where an API's errors are not in OpenAI's shape."""
+def _render_openai(error: LlamaStackError, request_id: str) -> bytes:
+    return render_openai(error)
 
 
-def renderer_for(path: str) -> Renderer:
-    for prefix, renderer in RENDERERS.items():
-        if path.startswith(prefix):
-            return renderer
-    return render_openai
+def _own_status(error: LlamaStackError) -> int:
+    return error.status
+
+
+OPENAI_ERRORS = ErrorShape(_render_openai, _own_status, sse.event)
+ANTHROPIC_ERRORS = ErrorShape(anthropic_errors.render, anthropic_errors.status_of, sse.error_event)
+
+
+def is_anthropic(path: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request is for Anthropic's API. Its models are where OpenAI's are, and told apart by a header."""
+    if path.startswith(MESSAGES_PATH):
+        return path[len(MESSAGES_PATH) :][:1] in ("", "/")
+    return path.startswith(MODELS_PATH) and ANTHROPIC_VERSION in headers
 
 
 def error_headers(error: LlamaStackError) -> Headers:

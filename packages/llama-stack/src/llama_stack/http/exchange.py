@@ -16,11 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 from llama_stack.http import sse
 from llama_stack.http.asgi import ABORT, ON_HANG_UP, Headers, Message, Receive, Scope, Send
-from llama_stack.http.errors import error_headers, renderer_for
+from llama_stack.http.errors import (
+    ANTHROPIC_ERRORS,
+    ANTHROPIC_VERSION,
+    OPENAI_ERRORS,
+    SPOKEN_VERSION,
+    error_headers,
+    is_anthropic,
+)
 from llama_stack.http.middleware.decompression import decompressed
-from llama_stack.http.middleware.depth import check_depth
 from llama_stack.http.middleware.provider_data import HEADER as PROVIDER_DATA
 from llama_stack.http.middleware.provider_data import provider_data
+from llama_stack.services.json_depth import check_depth
 from llama_stack_api.errors import (
     LlamaStackError,
     PayloadTooLarge,
@@ -164,6 +171,11 @@ class Exchange:
             media_type.startswith(b"application/") and media_type.endswith(b"+json")
         )
 
+    @property
+    def is_anthropic(self) -> bool:
+        """Whether the request is for Anthropic's API, and its reply has that shape."""
+        return is_anthropic(self.path, self.headers)
+
     def elapsed_s(self) -> float:
         return time.perf_counter() - self.started_s
 
@@ -298,12 +310,13 @@ class Exchange:
     async def send_error(self, error: LlamaStackError) -> None:
         """As a reply of its own or as a stream's last event; where neither can be, the connection will break off."""
         self.error = error
-        body = renderer_for(self.path)(error)
+        shape = ANTHROPIC_ERRORS if self.is_anthropic else OPENAI_ERRORS
+        body = shape.render(error, self.request_id.decode())
         if self.status == 0:
-            await self.send_json(body, error.status, error_headers(error))
+            await self.send_json(body, shape.status(error), error_headers(error))
         elif self.streaming and not self.replied:
             self.replied = True
-            await self._send({"type": "http.response.body", "body": sse.event(body)})
+            await self._send({"type": "http.response.body", "body": shape.event(body)})
 
     async def abort(self) -> None:
         """Drop the connection of a client that does not read, with what waits to be sent, if the server lets us."""
@@ -322,17 +335,14 @@ class Exchange:
 
     async def _start(self, status: int, headers: Sequence[Any]) -> None:
         self.status = status
-        await self._send(
-            {
-                "type": "http.response.start",
-                "status": status,
-                "headers": [
-                    *headers,
-                    (b"x-request-id", self.request_id),
-                    (b"openai-processing-ms", b"%d" % (self.elapsed_s() * 1000)),
-                ],
-            }
-        )
+        sent = [
+            *headers,
+            (b"x-request-id", self.request_id),
+            (b"openai-processing-ms", b"%d" % (self.elapsed_s() * 1000)),
+        ]
+        if self.is_anthropic:
+            sent += [(b"request-id", self.request_id), (ANTHROPIC_VERSION, SPOKEN_VERSION)]
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
     def _declared_bytes(self) -> int:
         return int(self.headers.get(b"content-length", b"0"))

@@ -17,3 +17,8 @@ HEADERS: Headers = [
 def event(data: bytes) -> bytes:
     """One event of one line of JSON."""
     return b"data: " + data + b"\n\n"
+
+
+def error_event(data: bytes) -> bytes:
+    """As Anthropic's clients know it: they read the events' names."""
+    return b"event: error\n" + event(data)

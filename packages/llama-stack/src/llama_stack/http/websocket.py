@@ -20,9 +20,9 @@ import msgspec
 from llama_stack.agent.entries import Entry
 from llama_stack.http.asgi import Message, Receive, Scope, Send
 from llama_stack.http.exchange import Exchange, Stop
-from llama_stack.http.middleware.depth import check_depth
 from llama_stack.http.middleware.request_id import request_id
-from llama_stack.http.parsing import parse
+from llama_stack.services.json_depth import check_depth
+from llama_stack.services.parsing import parse
 from llama_stack.services.responses.create import Followed, ResponseCreation
 from llama_stack_api.errors import InvalidRequest, LlamaStackError, PayloadTooLarge, RateLimited
 from llama_stack_api.openai.responses.operations import CreateOverWebSocket

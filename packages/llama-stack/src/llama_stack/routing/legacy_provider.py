@@ -12,7 +12,7 @@ import asyncio
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
@@ -21,13 +21,22 @@ from pydantic import BaseModel
 
 from llama_stack.routing.errors import ProviderModuleInvalid
 from llama_stack_api.api import Api
-from llama_stack_api.errors import NotFound
+from llama_stack_api.errors import InvalidRequest, NotFound
+from llama_stack_api.openai.moderations import (
+    CreateModerationRequest,
+    CreateModerationResponse,
+    ModerationText,
+    ModerationVerdict,
+    verdict,
+)
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import Descriptor, HealthResponse, HealthStatus, ProviderContext
+from llama_stack_api.safety import ModerationObject, ModerationObjectResults, RunModerationRequest
 from llama_stack_api.shields import GetShieldRequest, Shield
 from llama_stack_api.specs import ProviderSpec
 from llama_stack_api.tools import ToolDef, ToolInvocationResult
+from llama_stack_api.wire import EncodedReply
 
 FACTORIES = {"remote": "get_adapter_impl", "inline": "get_provider_impl"}
 LIFECYCLE = frozenset({"initialize", "shutdown", "health", "list_models", "register_model", "unregister_model"})
@@ -138,6 +147,8 @@ class LegacyProvider:
             yield "list_models", self._list_models
         if self._spec.api == Api.safety:
             yield "register_shield", self._register_shield
+        if self._spec.api == Api.safety and hasattr(self._impl, "run_moderation"):
+            yield "moderate", self._moderate
         if hasattr(self._impl, "list_runtime_tools"):
             yield "list_tools", self._list_tools
         if hasattr(self._impl, "invoke_tool"):
@@ -177,10 +188,43 @@ class LegacyProvider:
         result = await self._without_call(self._impl.invoke_tool)(name, dict(arguments), call)
         return ToolInvocationResult.model_validate(result, from_attributes=True)
 
+    async def _moderate(self, request: CreateModerationRequest, call: Call) -> CreateModerationResponse:
+        """Such a provider knows a shield by its own name, and text alone."""
+        shield = await self._shields.get_shield(request.model or "")
+        asked = RunModerationRequest(input=_texts(request), model=shield.provider_shield_id)
+        found = await self._without_call(self._impl.run_moderation)(asked, call)
+        judged = ModerationObject.model_validate(found, from_attributes=True)
+        return CreateModerationResponse(
+            id=judged.id, model=shield.identifier, results=[_verdict(each) for each in judged.results]
+        )
+
     async def _register_shield(self, shield: Shield) -> None:
         if hasattr(self._impl, "register_shield"):
             await self._impl.register_shield(shield)
         self._shields.add(shield)
+
+
+def _texts(request: CreateModerationRequest) -> str | list[str]:
+    if isinstance(request.input, str):
+        return request.input
+    texts = [each for each in request.input if isinstance(each, str)]
+    if texts:
+        return texts
+    if not all(isinstance(part, ModerationText) for part in request.input):
+        raise InvalidRequest("This moderation model judges text alone; leave out the images.", param="input")
+    return "\n".join(part.text for part in request.input if isinstance(part, ModerationText))
+
+
+def _verdict(found: ModerationObjectResults) -> ModerationVerdict:
+    made = verdict(
+        found.category_scores or {},
+        found.categories or {},
+        ["text"],
+        user_message=found.user_message,
+        metadata=found.metadata or None,
+    )
+    # Flagged, perhaps without a category.
+    return made.model_copy(update={"flagged": found.flagged or made.flagged})
 
 
 class LegacyShieldStore:
@@ -217,9 +261,16 @@ class LegacyDependency:
 
         @functools.wraps(member)
         def with_call(*args: Any, **kwargs: Any) -> Any:
-            return member(*args, **{"call": self._call.get(Call()), **kwargs})
+            result = member(*args, **{"call": self._call.get(Call()), **kwargs})
+            return _decoded(result) if inspect.isawaitable(result) else result
 
         return with_call
+
+
+async def _decoded(result: Awaitable[Any]) -> Any:
+    """Objects, where today's ports hand over bytes."""
+    reply = await result
+    return reply.decode() if isinstance(reply, EncodedReply) else reply
 
 
 def _parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

@@ -20,6 +20,7 @@ from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.ports.inference import INFERENCE_PORTS
 from llama_stack_api.ports.kv import KV
 from llama_stack_api.ports.lifecycle import Closes, Opens
+from llama_stack_api.ports.safety import SAFETY_PORTS
 from llama_stack_api.ports.tool_runtime import TOOL_RUNTIME_PORTS
 from llama_stack_api.ports.vector_io import VECTOR_IO_PORTS
 from llama_stack_api.provider import Descriptor, ProviderContext
@@ -30,6 +31,7 @@ PORTS: Mapping[str, tuple[type, ...]] = {
     Api.files: FILES_PORTS,
     Api.file_processors: FILE_PROCESSORS_PORTS,
     Api.vector_io: VECTOR_IO_PORTS,
+    Api.safety: SAFETY_PORTS,
 }
 """Of each API, the ports of which a provider must satisfy at least one."""
 

@@ -11,7 +11,7 @@ from llama_stack.runs.errors import EventsExpired
 from llama_stack.runs.execution import Stop, closing_of
 from llama_stack.runs.handle import Ending, Kind
 from llama_stack.runs.journal import Journal
-from llama_stack.runs.limits import RunLimits, RunTimings
+from llama_stack.runs.limits import Endurance, RunLimits, RunTimings
 from llama_stack.runs.live import LiveLog
 from llama_stack.runs.model import Claim, Closing, Created, Event, NewRun, Outcome, Replay, Run, RunStatus
 from llama_stack.runs.observer import RunObserver
@@ -28,6 +28,7 @@ class RunEngine:
 
     `claims`: take queued runs and those of dead workers too. Without, only what is started here is executed here.
     `places`: how many runs of a kind are executed at a time; such kinds take no places of the others.
+    `endurance`: kinds whose runs may take longer, and more attempts, than the limits say.
     `holder`: the name under which leases are taken, unique; by default one that tells whether this process lives.
     """
 
@@ -40,6 +41,7 @@ class RunEngine:
         timings: RunTimings | None = None,
         claims: bool = True,
         places: Mapping[str, int] = MappingProxyType({}),
+        endurance: Mapping[str, Endurance] = MappingProxyType({}),
         holder: str | None = None,
         clock: Callable[[], float] = time.time,
         observer: RunObserver | None = None,
@@ -57,6 +59,7 @@ class RunEngine:
             alone=not database.shared,
             holder=holder,
             places=places,
+            endurance=endurance,
         )
         self._starting: set[asyncio.Task[Created]] = set()
         retention = self.journal.retention

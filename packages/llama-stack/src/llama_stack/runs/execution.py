@@ -9,7 +9,7 @@ from enum import Enum
 from llama_stack.runs.errors import Fenced
 from llama_stack.runs.handle import Ending, Kind, RunHandle, Steps
 from llama_stack.runs.journal import Journal
-from llama_stack.runs.limits import RunLimits, check_limit, setting
+from llama_stack.runs.limits import Endurance, RunLimits, check_limit, setting
 from llama_stack.runs.live import LiveLog
 from llama_stack.runs.model import Claim, Closing, Outcome, Replay, RunError, RunStatus
 from llama_stack.runs.recorder import EphemeralRecorder, Recorder, SqlRecorder
@@ -37,9 +37,12 @@ class Execution:
     """The task of one run. `stop` ends it early; it then closes the log (cancelled) or gives the run back (released).
 
     A run that is lost (fenced, or its store is away) is neither: whoever claims it next goes on from the journal.
+    `endurance` is its kind's, if that has one of its own.
     """
 
-    def __init__(self, claim: Claim, kind: Kind, journal: Journal, live: LiveLog) -> None:
+    def __init__(
+        self, claim: Claim, kind: Kind, journal: Journal, live: LiveLog, endurance: Endurance | None = None
+    ) -> None:
         self.run = claim.run
         self.live = live
         self.recorder: Recorder = EphemeralRecorder(journal.limits, live)
@@ -47,6 +50,7 @@ class Execution:
         self._secrets = claim.secrets
         self._kind = kind
         self._journal = journal
+        self._endurance = endurance
         self._stop: Stop | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -94,13 +98,14 @@ class Execution:
 
     async def _execute(self, replay: Replay) -> Outcome:
         limits = self._journal.limits
-        if self.run.attempts > limits.attempts_max:
+        attempts_max, wall_time_s = self._lasting()
+        if self.run.attempts > attempts_max:
             raise _failed(
                 "run_attempts_exceeded",
-                f"the run was interrupted {limits.attempts_max} times; {setting('attempts_max')} allows more attempts",
+                f"the run was interrupted {attempts_max} times{self._more('attempts_max', 'attempts')}",
             )
         started = self.run.started_at or self.run.created_at
-        left_s = started + limits.wall_time_s - self._journal.clock()
+        left_s = started + wall_time_s - self._journal.clock()
         try:
             async with asyncio.timeout(left_s) as time_limit:
                 handle = self._handle(replay, asyncio.get_running_loop().time() + left_s)
@@ -111,13 +116,21 @@ class Execution:
             if time_limit.expired():
                 raise _failed(
                     "run_timed_out",
-                    f"the run took longer than {limits.wall_time_s:g} s; {setting('wall_time_s')} allows more time",
+                    f"the run took longer than {wall_time_s:g} s{self._more('wall_time_s', 'time')}",
                 ) from None
             raise self._broken(error) from error
         except LlamaStackError as error:
             raise _Unfinished(Outcome(RunStatus.FAILED, error=RunError.of(error))) from error
         except Exception as error:
             raise self._broken(error) from error
+
+    def _lasting(self) -> tuple[int, float]:
+        """How often it may be begun, and how many seconds it may take."""
+        endures = self._endurance or self._journal.limits
+        return endures.attempts_max, endures.wall_time_s
+
+    def _more(self, name: str, what: str) -> str:
+        return f"; {setting(name)} allows more {what}" if self._endurance is None else ""
 
     def _handle(self, replay: Replay, deadline: float) -> RunHandle:
         steps = Steps(self.run, self.recorder, self._journal.limits, replay, self._journal.observer)

@@ -14,7 +14,7 @@ from llama_stack.runs.execution import Execution, Stop
 from llama_stack.runs.handle import Kind
 from llama_stack.runs.holder import is_dead, new_holder
 from llama_stack.runs.journal import Journal
-from llama_stack.runs.limits import RunTimings, setting
+from llama_stack.runs.limits import Endurance, RunTimings, setting
 from llama_stack.runs.live import LiveLog, ReadOnceLog
 from llama_stack.runs.model import Claim
 from llama_stack.runs.recorder import Committer, SqlRecorder
@@ -30,6 +30,7 @@ class Worker:
     `alone`: no other process serves this database, so every lease of another holder is a dead one's.
 
     `places`: kinds that have so many places of their own, and none of those that the others share (`concurrent_max`).
+    `endurance`: kinds whose runs may take longer, and more attempts, than others.
     """
 
     def __init__(
@@ -43,7 +44,9 @@ class Worker:
         alone: bool,
         holder: str | None = None,
         places: Mapping[str, int] = MappingProxyType({}),
+        endurance: Mapping[str, Endurance] = MappingProxyType({}),
     ) -> None:
+        self._endurance = endurance
         self.holder = holder or new_holder()
         self._journal = journal
         self._wakes = wakes
@@ -120,7 +123,8 @@ class Worker:
     def start(self, claim: Claim) -> LiveLog:
         """Execute a stored run that this worker's `holder` has claimed."""
         live = LiveLog(claim.run)
-        execution = Execution(claim, self._kinds[claim.run.kind], self._journal, live)
+        kind = claim.run.kind
+        execution = Execution(claim, self._kinds[kind], self._journal, live, self._endurance.get(kind))
         execution.recorder = SqlRecorder(
             claim.run, self._journal, self._committer, live, execution.lost, has_secrets=bool(claim.secrets)
         )

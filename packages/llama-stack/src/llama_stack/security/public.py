@@ -4,6 +4,8 @@ from __future__ import annotations
 
 PUBLIC_PATHS = frozenset(
     {
+        "/",
+        "/api/hello",
         "/v1/health",
         "/v1/version",
         "/v1alpha/admin/health",

@@ -9,17 +9,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from pydantic import BaseModel
+
+from llama_stack.dialects.anthropic.relay import EventRelay, relay_message
 from llama_stack.dialects.openai.encode import encode_reply, encode_stream
 from llama_stack.dialects.openai.relay import StreamRelay
 from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack.dialects.openai.usage import Usage
 from llama_stack.routing.attempts import Attempts
 from llama_stack.routing.table import Entry, RoutingTable, Target
-from llama_stack.services.streams import OpenStream, Recorder, close, ended, first_block, recorded
+from llama_stack.services.streams import OpenStream, Recorder, Relay, close, ended, first_block, recorded
+from llama_stack_api.anthropic.messages import CreateMessageRequest
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
@@ -34,7 +38,7 @@ from llama_stack_api.ports.inference import ModelType
 from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedReply, EncodedStream
 
-Params: TypeAlias = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest
+Params: TypeAlias = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest | CreateMessageRequest
 Streamed: TypeAlias = ChatCompletionRequest | CompletionRequest
 
 STORED_BYTES_MAX = 64 * 1024 * 1024
@@ -43,7 +47,7 @@ STORED_BYTES_MAX = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A reply and who gave it. `body` is the whole JSON, or blocks of whole server-sent events up to `[DONE]`.
+    """A reply and who gave it. `body` is the whole JSON, or blocks of whole server-sent events up to the last one.
 
     A block is empty where the provider sent something that holds nothing to pass on yet: it is alive. A generator
     raises a `LlamaStackError` where the stream breaks. Closing it cancels the provider's call at once, also before
@@ -77,6 +81,7 @@ class _Operation:
 
 
 _CHAT = _Operation("chat", "openai_chat_completion", ModelType.llm, "chat completions")
+_MESSAGE = _Operation("messages", "anthropic_messages", ModelType.llm, "messages")
 _COMPLETION = _Operation("completion", "openai_completion", ModelType.llm, "completions")
 _EMBEDDINGS = _Operation("embeddings", "openai_embeddings", ModelType.embedding, "embeddings")
 _RERANK = _Operation("rerank", "rerank", ModelType.rerank, "reranking")
@@ -112,6 +117,32 @@ class InferenceRouter:
             assert isinstance(served.body, bytes)
             await recorder.record(params, served.body, call)
         return served
+
+    async def anthropic_messages(self, params: CreateMessageRequest, call: Call, *, named: str) -> Served:
+        """For models whose providers all satisfy `ports.inference.CreatesMessages`; the reply calls its model `named`.
+        `NotImplementedByProvider` where an upstream turns out not to know the Messages API, or not this request."""
+        started = time.perf_counter()
+        params = params.model_copy()
+        entry = await self._entry(params.model, _MESSAGE, call)
+        if params.stream:
+
+            async def opened(target: Target) -> OpenStream:
+                reply = await _method(target, _MESSAGE)(_for_target(params, target), call)
+                relay = EventRelay(provider=target.provider_id, model=named, mask=reply.masked)
+                return await _begun(reply, reply.__aiter__(), relay, started)
+
+            stream, target = await self._run(_MESSAGE, entry, call, opened, started)
+            blocks = self._blocks(_MESSAGE, entry, target, stream, started)
+            await anext(blocks)
+            return Served(blocks, target.provider_id, entry.identifier)
+
+        async def answered(target: Target) -> tuple[bytes, Usage | None]:
+            reply = await _method(target, _MESSAGE)(_for_target(params, target), call)
+            return relay_message(reply.body, provider=target.provider_id, model=named)
+
+        (body, usage), target = await self._run(_MESSAGE, entry, call, answered, started)
+        self._done(_MESSAGE, entry, target, "ok", started, None, usage)
+        return Served(body, target.provider_id, entry.identifier)
 
     async def openai_completion(self, params: CompletionRequest, call: Call) -> Served:
         _check_stream_options(params)
@@ -172,12 +203,7 @@ class InferenceRouter:
                 choices=choices,
                 mask=reply.masked if isinstance(reply, EncodedStream) else str,
             )
-            try:
-                first = await first_block(source, relay)
-            except BaseException:
-                await close(reply, source)
-                raise
-            return OpenStream(first, source, reply, relay, time.perf_counter() - started)
+            return await _begun(reply, source, relay, started)
 
         stream, target = await self._run(operation, entry, call, attempt, started)
         blocks = self._blocks(operation, entry, target, stream, started)
@@ -270,6 +296,18 @@ class InferenceRouter:
         self._recorder.check(params)
         params.model_fields_set.discard("metadata")
         return self._recorder
+
+
+async def _begun(
+    reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIterator[bytes], relay: Relay, started: float
+) -> OpenStream:
+    """The stream with its first block."""
+    try:
+        first = await first_block(source, relay)
+    except BaseException:
+        await close(reply, source)
+        raise
+    return OpenStream(first, source, reply, relay, time.perf_counter() - started)
 
 
 def new_completion_id() -> str:

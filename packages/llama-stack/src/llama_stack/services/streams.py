@@ -10,7 +10,7 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from llama_stack.dialects.openai.relay import StreamRelay
+from llama_stack.dialects.openai.usage import Usage
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
@@ -18,6 +18,22 @@ from llama_stack_api.wire import EncodedStream
 
 ENDING_S = 0.25
 """How long an upstream may take to end a reply whose last event has come: only then is its connection used again."""
+
+
+class Ends(Protocol):
+    """A stream on its way; `done` once its last event is through."""
+
+    done: bool
+
+
+class Relay(Ends, Protocol):
+    """What passes an upstream's events on, such as `dialects.openai.relay.StreamRelay`."""
+
+    usage: Usage | None
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
 
 
 class Recorder(Protocol):
@@ -43,11 +59,11 @@ class OpenStream:
     first: bytes
     source: AsyncIterator[bytes]
     reply: EncodedStream | AsyncIterator[BaseModel]
-    relay: StreamRelay
+    relay: Relay
     first_byte_s: float
 
 
-async def first_block(source: AsyncIterator[bytes], relay: StreamRelay) -> bytes:
+async def first_block(source: AsyncIterator[bytes], relay: Relay) -> bytes:
     async for data in source:
         if block := relay.feed(data):
             return block
@@ -71,7 +87,7 @@ async def close(reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIt
 
 async def recorded(
     blocks: AsyncGenerator[bytes, None],
-    relay: StreamRelay,
+    relay: Ends,
     recorder: Recorder,
     params: ChatCompletionRequest,
     call: Call,

@@ -5,11 +5,12 @@
 
 What serves requests is in `Stack.services`; what did not open is in `Stack.problems`, and the rest serves without it.
 
-    opening      Stack: the order in which things are opened
-    ├── storage      the databases of the config, each opened once
-    ├── models       which models there are, and how often whom to try
-    └── responses    runs, the agent, its tools
-    services     what the HTTP layer calls
+    opening      Stack: the stages, in the order in which they are opened
+    ├── foundation   databases (storage), the ways out, the key of secrets, the providers
+    ├── inference    which models there are (models), whoever serves them, and shields and guards (safety)
+    ├── stored       what clients keep here: conversations, prompts, connectors, files
+    ├── work         the engine of runs, with responses, knowledge (ingestion) and batches as its kinds
+    └── services     what the HTTP layer calls
 """
 
 from llama_stack.stack.opening import Stack

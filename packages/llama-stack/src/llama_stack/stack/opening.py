@@ -1,4 +1,4 @@
-"""A stack, opened: storage, then providers, then what is made of them."""
+"""A stack, opened stage by stage: what it stands on, inference, what clients keep, the work, and its services."""
 
 from __future__ import annotations
 
@@ -7,43 +7,31 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from llama_stack.config.model import RunConfig
-from llama_stack.mcp.client import McpClients
-from llama_stack.net.client import NetClient
-from llama_stack.net.config import NetworkConfig
-from llama_stack.net.egress import Egress, EgressPolicy
-from llama_stack.rag.job import KIND as INGESTION
 from llama_stack.routing.catalog import Catalog
-from llama_stack.routing.opening import OpenProvider, ProviderOpener, ProviderProblem
+from llama_stack.routing.opening import OpenProvider, ProviderProblem
 from llama_stack.routing.tool_groups import registered_tool_groups, tool_groups
 from llama_stack.security.authentication import authenticator_for
-from llama_stack.security.sealing import sealer_for
 from llama_stack.services.admin import AdminService
-from llama_stack.services.completions import StoredCompletions
-from llama_stack.services.connectors import ConnectorService
+from llama_stack.services.batches.endpoints import messages_endpoint, openai_endpoints
+from llama_stack.services.batches.messages import MessageBatchService
+from llama_stack.services.batches.openai import BatchService
 from llama_stack.services.conversations import ConversationService
-from llama_stack.services.file_processors import FileProcessorService, processors_of
-from llama_stack.services.inference import InferenceRouter
+from llama_stack.services.messages.service import MessageService
 from llama_stack.services.models import ModelService
-from llama_stack.services.prompts import PromptService
+from llama_stack.services.responses.service import ResponseService
 from llama_stack.services.tools import ToolService
-from llama_stack.stack.files import open_files
-from llama_stack.stack.knowledge import knowledge, open_vector_stores
-from llama_stack.stack.models import SYSTEM_TENANT, open_attempts, open_models
-from llama_stack.stack.responses import Parts, forwarded_headers, open_agent, response_service
-from llama_stack.stack.runs import open_runs
+from llama_stack.services.vector_stores.service import VectorStoreService
+from llama_stack.stack.batches import batch_starter, open_batches
+from llama_stack.stack.foundation import Foundation, open_foundation
+from llama_stack.stack.inference import InferenceParts, open_inference
+from llama_stack.stack.knowledge import open_vector_stores
+from llama_stack.stack.messages import message_service
+from llama_stack.stack.responses import forwarded_headers, response_service
 from llama_stack.stack.services import Services
-from llama_stack.stack.storage import Storage
-from llama_stack.storage.kv.base import KVBackend
-from llama_stack.storage.sql.completions import CompletionStore
-from llama_stack.storage.sql.connectors import ConnectorStore
-from llama_stack.storage.sql.conversations import ConversationStore
-from llama_stack.storage.sql.prompts import PromptStore
+from llama_stack.stack.stored import StoredParts, open_stored
+from llama_stack.stack.work import Work, open_work
 from llama_stack.telemetry.metrics import Metrics
-from llama_stack_api.api import Api
-from llama_stack_api.ports.http import HttpClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,133 +57,99 @@ class Stack:
         cannot be opened and `RoutingConfigError` where the registered models do not fit the providers.
         """
         async with AsyncExitStack() as exits:
-            yield await _Builder(config, state_dir, metrics or Metrics(), catalog or Catalog(), exits).build()
+            base = await open_foundation(config, state_dir, metrics or Metrics(), catalog or Catalog(), exits)
+            inference = await open_inference(base)
+            stored = await open_stored(base, inference.providers)
+            work = await open_work(base, inference, stored)
+            services = await _open_services(base, inference, stored, work)
+            yield cls(config, services, inference.providers, base.opener.problems)
 
 
-class _Builder:
-    """The order in which things are opened; each pushes its closing on `exits`."""
-
-    def __init__(
-        self, config: RunConfig, state_dir: Path, metrics: Metrics, catalog: Catalog, exits: AsyncExitStack
-    ) -> None:
-        self._config = config
-        self._state_dir = state_dir
-        self._metrics = metrics
-        self._catalog = catalog
-        self._exits = exits
-        self._storage = Storage(config.storage, metrics, exits)
-
-    async def build(self) -> Stack:
-        config, stores = self._config, self._config.storage.stores
-        metadata = await self._storage.kv(stores.metadata)
-        completions = await self._completions()
-        egress = Egress(EgressPolicy(**config.server.egress.model_dump()))
-        self._exits.push_async_callback(egress.aclose)
-        mcp = McpClients(egress)
-        self._exits.push_async_callback(mcp.close)
-        opener = await self._open_providers(metadata, mcp)
-        providers = list(opener.opened.values())
-        listings = metadata.bind(SYSTEM_TENANT, stores.metadata.namespace)
-        table, discovery = await open_models(config, opener, listings, self._metrics, self._exits)
-        attempts = await open_attempts(config.server, self._storage, discovery, self._metrics, self._exits)
-        stored = StoredCompletions(completions)
-        inference = InferenceRouter(table=table, attempts=attempts, metrics=self._metrics, recorder=stored)
-        sealer = sealer_for(config.server.secrets, self._state_dir)
-        conversations = ConversationStore(
-            await self._storage.sql(stores.conversations), limits=config.server.conversations
-        )
-        prompts = PromptService(PromptStore(await self._storage.owned(stores.prompts), limits=config.server.prompts))
-        connectors = ConnectorService(
-            config.connectors, ConnectorStore(await self._storage.owned(stores.connectors)), mcp, sealer
-        )
-        # Beside the responses, as vector stores are: what is attached refers to files.
-        database = await self._storage.sql(stores.responses)
-        files = await open_files(config.server, providers, database, self._state_dir / "local-copies", self._exits)
-        processors = FileProcessorService(processors_of(providers), files.local)
-        known = knowledge(
-            config,
-            inference=inference,
-            models=table,
-            providers=providers,
-            database=database,
-            files=files,
-            parser=processors,
-            sealer=sealer,
-            metrics=self._metrics,
-        )
-        parts = Parts(
-            inference=inference,
-            models=table,
-            providers=providers,
-            conversations=conversations,
-            prompts=prompts,
-            connectors=connectors,
-            files=files.attached,
-            vector_stores=known.searches,
-            mcp=mcp,
-            egress=egress,
-            sealer=sealer,
-            metrics=self._metrics,
-        )
-        agent = await open_agent(config, parts, database, self._exits)
-        places = {INGESTION: config.vector_stores.file_batch_params.max_concurrent_files_per_batch}
-        engine = await open_runs(
-            config.server.runs, database, [agent.kind, known.kind], places, self._metrics, self._exits
-        )
-        vector_stores = await open_vector_stores(
-            config,
-            known,
-            engine=engine,
-            models=table,
-            files=files.files,
-            database=database,
-            sealer=sealer,
-            forwarded=forwarded_headers(providers),
-            metrics=self._metrics,
-            exits=self._exits,
-        )
-        groups = tool_groups(providers, registered_tool_groups(config.registered_resources.tool_groups))
-        services = Services(
-            inference=inference,
-            models=ModelService(table),
-            stored=stored,
-            responses=response_service(config, parts, agent, engine),
-            conversations=ConversationService(conversations),
-            prompts=prompts,
-            connectors=connectors,
-            tools=ToolService(groups, connectors=connectors),
-            files=files.files,
-            file_processors=processors,
-            vector_stores=vector_stores,
-            uploads=files.uploads,
-            spool=files.spool,
-            admin=AdminService(config, opener, discovery),
-            authenticator=authenticator_for(config.server.auth),
-            metrics=self._metrics,
-        )
-        return Stack(config, services, providers, opener.problems)
-
-    async def _open_providers(self, metadata: KVBackend, mcp: McpClients) -> ProviderOpener:
-        opener = ProviderOpener(
-            self._catalog,
-            state_dir=self._state_dir / "providers",
-            http=_http_client,
-            kv=lambda api, provider_id: metadata.bind(SYSTEM_TENANT, f"provider:{api}:{provider_id}"),
-        )
-        self._exits.push_async_callback(opener.close)
-        for api, entry in self._config.provider_entries():
-            await opener.open(api, entry, {Api.connectors: mcp})
-        return opener
-
-    async def _completions(self) -> CompletionStore:
-        reference = self._config.storage.stores.inference
-        store = CompletionStore(await self._storage.sql(reference), max_age_s=reference.max_age_seconds)
-        await store.open()
-        self._exits.push_async_callback(store.close)
-        return store
+async def _open_services(base: Foundation, inference: InferenceParts, stored: StoredParts, work: Work) -> Services:
+    config, safety, files = base.config, inference.safety, stored.files
+    vector_stores = await _open_vector_stores(base, inference, stored, work)
+    responses = response_service(config, work.parts, work.agent, work.engine)
+    messages = _message_service(base, inference, stored)
+    batches, message_batches = _open_batches(base, inference, stored, work, responses, messages)
+    groups = tool_groups(inference.providers, registered_tool_groups(config.registered_resources.tool_groups))
+    return Services(
+        inference=safety.inference,
+        shields=safety.shields,
+        moderations=safety.moderations,
+        models=ModelService(inference.models, inference.names),
+        stored=inference.stored,
+        responses=responses,
+        messages=messages,
+        batches=batches,
+        message_batches=message_batches,
+        conversations=ConversationService(stored.conversations),
+        prompts=stored.prompts,
+        connectors=stored.connectors,
+        tools=ToolService(groups, connectors=stored.connectors),
+        files=files.files,
+        file_processors=stored.processors,
+        vector_stores=vector_stores,
+        uploads=files.uploads,
+        spool=files.spool,
+        admin=AdminService(config, base.opener, inference.discovery),
+        authenticator=authenticator_for(config.server.auth),
+        metrics=base.metrics,
+    )
 
 
-def _http_client(provider_id: str, network: BaseModel | None) -> HttpClient:
-    if network is not None and not isinstance(network, NetworkConfig):
-        network = NetworkConfig.model_validate(network.model_dump())  # of a package that has only llama-stack-api
-    return NetClient(network, name=provider_id)
+async def _open_vector_stores(
+    base: Foundation, inference: InferenceParts, stored: StoredParts, work: Work
+) -> VectorStoreService:
+    return await open_vector_stores(
+        base.config,
+        work.knowledge,
+        engine=work.engine,
+        models=inference.models,
+        files=stored.files.files,
+        database=base.database,
+        sealer=base.sealer,
+        forwarded=forwarded_headers(inference.providers),
+        metrics=base.metrics,
+        exits=base.exits,
+    )
+
+
+def _message_service(base: Foundation, inference: InferenceParts, stored: StoredParts) -> MessageService:
+    return message_service(
+        base.config.server,
+        inference=inference.safety.messages,
+        models=inference.models,
+        names=inference.names,
+        providers=inference.providers,
+        files=stored.files,
+        parser=stored.processors,
+        mcp=base.mcp,
+        egress=base.egress,
+    )
+
+
+def _open_batches(
+    base: Foundation,
+    inference: InferenceParts,
+    stored: StoredParts,
+    work: Work,
+    responses: ResponseService,
+    messages: MessageService,
+) -> tuple[BatchService, MessageBatchService]:
+    server, safety, files = base.config.server, inference.safety, stored.files
+    starter = batch_starter(work.engine, base.sealer, forwarded_headers(inference.providers))
+    openai = openai_endpoints(safety.inference, responses.creation, safety.moderations, inference.models)
+    batches = open_batches(
+        server,
+        work.batching,
+        openai=openai,
+        others=messages_endpoint(messages, inference.names, inference.models),
+        starter=starter,
+        files=files,
+        database=base.database,
+        exits=base.exits,
+    )
+    message_batches = MessageBatchService(
+        work.batching.table, starter, files.spool, server.batches, server.files.upload_timeout_s
+    )
+    return batches, message_batches

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from llama_stack.agent.attachments import FetchedAttachments, FilePort
+from llama_stack.agent.guardrails import Standing
 from llama_stack.agent.kind import ResponseKind
 from llama_stack.agent.tools.base import ToolKind
 from llama_stack.agent.tools.file_search import FileSearchKind, Prompts
@@ -34,12 +34,11 @@ from llama_stack.services.responses.model import RoutedModel
 from llama_stack.services.responses.reading import StoredResponses
 from llama_stack.services.responses.references import StoredItems
 from llama_stack.services.responses.service import ResponseService
-from llama_stack.services.shields import ShieldRouter
+from llama_stack.services.safety.shields import ShieldRouter
 from llama_stack.services.vector_stores.search import FileSearches
 from llama_stack.storage.sql.conversations import ConversationStore
 from llama_stack.storage.sql.database import Database
 from llama_stack.telemetry.metrics import Metrics
-from llama_stack_api.api import Api
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,8 @@ class Parts:
     connectors: ConnectorService
     files: FilePort
     vector_stores: FileSearches | None
+    shields: ShieldRouter
+    standing: Standing
     mcp: McpClients
     egress: Egress
     sealer: KeySealer
@@ -68,11 +69,9 @@ class Agent:
     model: RoutedModel
     history: ResponseHistory
     tools: Sequence[ToolKind]
-    shields: ShieldRouter
 
 
-async def open_agent(config: RunConfig, parts: Parts, database: Database, exits: AsyncExitStack) -> Agent:
-    shields = await _shields(config, parts.providers, exits)
+def agent_of(config: RunConfig, parts: Parts, database: Database) -> Agent:
     kinds = _tools(config, parts)
     model = RoutedModel(parts.inference, parts.models)
     history = ResponseHistory(RunReader(database, config.server.runs), parts.conversations)
@@ -80,13 +79,14 @@ async def open_agent(config: RunConfig, parts: Parts, database: Database, exits:
         model=model,
         history=history,
         tools=kinds,
-        shields=shields,
+        shields=parts.shields,
+        standing=parts.standing,
         sealer=parts.sealer,
         attachments=FetchedAttachments(parts.egress, parts.files, config.server.responses.attachments),
         limits=config.server.responses,
         metrics=parts.metrics.agent,
     )
-    return Agent(kind, model, history, kinds, shields)
+    return Agent(kind, model, history, kinds)
 
 
 def response_service(config: RunConfig, parts: Parts, agent: Agent, engine: RunEngine) -> ResponseService:
@@ -100,7 +100,7 @@ def response_service(config: RunConfig, parts: Parts, agent: Agent, engine: RunE
         stores=parts.vector_stores,
         references=StoredItems(engine.journal, parts.conversations),
         kinds=agent.tools,
-        shields=agent.shields,
+        shields=parts.shields,
         forwarded=forwarded_headers(parts.providers),
         limits=config.server.responses,
     )
@@ -128,14 +128,6 @@ def _tools(config: RunConfig, parts: Parts) -> list[ToolKind]:
         FileSearchKind(parts.vector_stores, prompts=prompts),
         UnrunTools(),
     ]
-
-
-async def _shields(config: RunConfig, providers: Sequence[OpenProvider], exits: AsyncExitStack) -> ShieldRouter:
-    safety = {opened.id: opened.impl for opened in providers if opened.api == Api.safety}
-    shields = ShieldRouter(config.registered_resources.shields, safety)
-    await shields.start()
-    exits.push_async_callback(shields.close)
-    return shields
 
 
 def forwarded_headers(opened: Iterable[OpenProvider]) -> frozenset[str]:

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 
 from llama_stack.security.authentication import Authenticator
 from llama_stack.services.admin import AdminService
+from llama_stack.services.batches.messages import MessageBatchService
+from llama_stack.services.batches.openai import BatchService
 from llama_stack.services.completions import StoredCompletions
 from llama_stack.services.connectors import ConnectorService
 from llama_stack.services.conversations import ConversationService
 from llama_stack.services.file_processors import FileProcessorService
 from llama_stack.services.files.service import FileService
 from llama_stack.services.files.spool import Spool
-from llama_stack.services.inference import InferenceRouter
+from llama_stack.services.messages.service import MessageService
 from llama_stack.services.models import ModelService
 from llama_stack.services.prompts import PromptService
 from llama_stack.services.responses.service import ResponseService
+from llama_stack.services.safety.guarded_inference import Inference
+from llama_stack.services.safety.moderations import ModerationService
+from llama_stack.services.safety.shields import ShieldRouter
 from llama_stack.services.tools import ToolService
 from llama_stack.services.uploads import UploadService
 from llama_stack.services.vector_stores.service import VectorStoreService
@@ -24,10 +29,15 @@ from llama_stack.telemetry.metrics import Metrics
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    inference: InferenceRouter
+    inference: Inference
     models: ModelService
+    shields: ShieldRouter
+    moderations: ModerationService
     stored: StoredCompletions
     responses: ResponseService
+    messages: MessageService
+    batches: BatchService
+    message_batches: MessageBatchService
     conversations: ConversationService
     prompts: PromptService
     connectors: ConnectorService

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from llama_stack.agent.chat import chunks
 from llama_stack.agent.chat.call_pieces import Calls, Output
 from llama_stack.agent.chat.chunks import Stroke
-from llama_stack.agent.chat.open_items import Answer, Thought
+from llama_stack.agent.chat.open_items import Answer, Place, Thought
 from llama_stack.agent.citations import Citations
 from llama_stack.agent.entries import Entry, Event
 from llama_stack.agent.tools.base import BoundTool
@@ -106,16 +106,23 @@ class Assembler:
         self._end(calls=False)
         return events
 
-    def refuse(self, message: str, shown: str, item_id: str | None = None) -> list[Event]:
+    def refuse(self, message: str, shown: str, item_id: str | None = None, *, place: int | None = None) -> list[Event]:
         """The last message, or that of `item_id`, ends as a refusal, and with it the answer.
 
-        Of its last text, `shown` has been sent, and no event later than that. `generated` has what came before, and no
-        calls of the server's tools.
+        Of its last text, `shown` has been sent, and no event later than that. With a `place`, a message of its own
+        stands there instead of an item of which nothing was sent. `generated` has what came before, and no calls of the
+        server's tools.
         """
         events: list[Event] = []
-        answer = next(answer for answer in reversed(self._answers) if item_id in (None, answer.id))
-        kept = {index: entry for index, entry in self._output.entries.items() if index < answer.index}
-        self._output.entries = kept | {answer.index: Entry(answer.refuse(message, shown, events))}
+        if place is None:
+            answer = next(answer for answer in reversed(self._answers) if item_id in (None, answer.id))
+            index, refused = answer.index, answer.refuse(message, shown, events)
+        else:
+            answer = Answer(Place(place, self._output.response_id), None, events, coalesce=self._coalesce)
+            answer.decline(message, events)
+            index, refused = place, answer.close("completed", events)
+        kept = {at: entry for at, entry in self._output.entries.items() if at < index}
+        self._output.entries = kept | {index: Entry(refused)}
         self._reason = "stop"
         self._end(calls=False)
         return events

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack.http.exchange import Exchange
-from llama_stack.http.middleware.depth import check_depth
 from llama_stack.http.multipart import FormLimits, FormReader, nested, twice
-from llama_stack.http.parsing import invalid_value
 from llama_stack.http.routes.parts import CallOf, form_body
 from llama_stack.services.file_processors import FileProcessorService
 from llama_stack.services.files.service import FileService
 from llama_stack.services.files.spool import Spool
+from llama_stack.services.json_depth import check_depth
+from llama_stack.services.parsing import invalid_value
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.file_processors import ProcessFileRequest, ProcessFileResponse
 from llama_stack_api.ports.file_processors import SourceFile

@@ -14,12 +14,12 @@ from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import SCOPE_KEY
 from llama_stack.http.exchange import Exchange
 from llama_stack.http.multipart import FormLimits, FormReader, Part, missing, nested, twice
-from llama_stack.http.parsing import invalid_value
 from llama_stack.http.ranges import content_headers, portion
 from llama_stack.http.routes.parts import After, ByCreation, CallOf, form_body, json_response
 from llama_stack.services.files.names import UNKNOWN_TYPE, checked_purpose
 from llama_stack.services.files.service import Draft, FileService, StoredFile
 from llama_stack.services.files.spool import Spool, read
+from llama_stack.services.parsing import invalid_value
 from llama_stack_api.files import (
     LIST_LIMIT_MAX,
     ListFilesRequest,

@@ -8,6 +8,7 @@ from fastapi import Depends, Query, Request, Response
 from pydantic import BaseModel
 
 from llama_stack.http.dispatch import SCOPE_KEY
+from llama_stack_api.anthropic.errors import ErrorResponse as AnthropicErrorResponse
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.openai.responses.settings import Include
 from llama_stack_api.paging import LIMIT_DEFAULT, LIMIT_MAX, EitherPageParams, Order
@@ -18,6 +19,16 @@ async def _call(request: Request) -> Call:
     call: Call = request.scope[SCOPE_KEY].call()
     return call
 
+
+def documented_errors(error: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of replies that are errors."""
+    return {
+        "4XX": {"model": error, "description": "The request is refused; the error says why."},
+        "5XX": {"model": error, "description": "The server or the model's provider failed."},
+    }
+
+
+ANTHROPIC_DOCUMENTED = documented_errors(AnthropicErrorResponse)
 
 CallOf: TypeAlias = Annotated[Call, Depends(_call)]
 """What goes down with the request."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from llama_stack.http.dispatch import Operation
 from llama_stack.http.exchange import Exchange
-from llama_stack.http.parsing import parse
+from llama_stack.services.parsing import parse
 from llama_stack.services.responses.service import ResponseService
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.openai.responses.request import ResponseRequest

@@ -6,9 +6,9 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from pydantic import ValidationError
 
-from llama_stack.http.parsing import invalid_value
 from llama_stack.http.routes.parts import After, ByCreation, CallOf, Limit, deep_object, deep_object_of, json_response
 from llama_stack.services.completions import StoredCompletions
+from llama_stack.services.parsing import invalid_value
 from llama_stack_api.openai.chat import ChatCompletion
 from llama_stack_api.openai.stored import (
     ChatCompletionDeleted,

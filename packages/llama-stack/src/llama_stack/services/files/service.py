@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from secrets import token_hex
 from typing import Protocol
 
@@ -87,9 +87,14 @@ class FileService:
         ):
             yield Draft(blob, content, name, kind, purpose)
 
-    async def add(self, draft: Draft, expires_after: ExpiresAfter | None, call: Call) -> OpenAIFileObject:
+    async def add(
+        self, draft: Draft, expires_after: ExpiresAfter | None, call: Call, *, file_id: str | None = None
+    ) -> OpenAIFileObject:
+        """`file_id`: unguessable, for whoever must find the file again; `Conflict` if there is one of that id."""
         expires_after_s = expires_after.seconds if expires_after is not None else None
         file = self.record(draft, call.principal, expires_after_s)
+        if file_id is not None:
+            file = replace(file, id=file_id)
         await self._files.add(file, draft.content)
         return shown(file)
 

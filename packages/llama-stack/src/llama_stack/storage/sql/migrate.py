@@ -15,7 +15,7 @@ from llama_stack.storage.errors import StoreRefused
 from llama_stack.storage.sql.sqlite_file import connect
 from llama_stack.storage.sql.tables import VERSION, VERSION_TABLE, create_tables, our_tables
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision; a test holds it against the files."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 MIGRATION_LOCK = 0x6C735F73716C

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llama_stack.http.middleware.depth import check_depth
+from llama_stack.services.json_depth import check_depth
 from llama_stack_api.errors import InvalidRequest
 
 NASTY = st.text(alphabet='[]{}"\\a', max_size=12)

@@ -5,26 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
+
+from pydantic import ValidationError
 
 from llama_stack.agent.ports import Violation
 from llama_stack.routing.errors import RegisteredResourceInvalid
+from llama_stack.services.safety.verdicts import moderation_parts, violation_of
 from llama_stack.telemetry.logs import get_logger
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
+    MethodNotAllowed,
     NotFound,
     ProviderError,
     ProviderTimeout,
     ProviderUnreachable,
 )
-from llama_stack_api.ports.safety import RegistersShields, RunsShields
+from llama_stack_api.openai.moderations import CreateModerationRequest, CreateModerationResponse
+from llama_stack_api.ports.safety import Moderates, RegistersShields, RunsShields
 from llama_stack_api.principal import Call
 from llama_stack_api.safety import RunShieldRequest, RunShieldResponse, ViolationLevel
-from llama_stack_api.shields import Shield
+from llama_stack_api.shields import ListShieldsResponse, Shield
 
 TIMEOUT_S = 30.0
 SHOWN_ID_CHARS_MAX = 200
+
+T = TypeVar("T")
 
 
 class RegisteredShield(Protocol):
@@ -80,6 +87,25 @@ class ShieldRouter:
             self._starting.cancel()
             await asyncio.wait([self._starting])
 
+    def shields(self) -> list[Shield]:
+        """In the order of the run config."""
+        return [routed.shield for routed in self._shields.values()]
+
+    async def list_shields(self, call: Call) -> ListShieldsResponse:
+        return ListShieldsResponse(data=self.shields())
+
+    async def get_shield(self, shield_id: str, call: Call) -> Shield:
+        return self._routed(shield_id, param="identifier").shield
+
+    async def delete_shield(self, shield_id: str, call: Call) -> NoReturn:
+        """Always refused, but a shield that is not there is not found."""
+        self._routed(shield_id, param="identifier")
+        raise _of_the_config(f"Shield {shield_id!r} cannot be deleted by request", "shield_not_deletable")
+
+    async def register_shield(self, call: Call) -> NoReturn:
+        """Always refused."""
+        raise _of_the_config("Shields cannot be registered by request", "shield_not_registrable")
+
     def check_known(self, shield_ids: Sequence[str]) -> None:
         """`InvalidRequest` for an id that is no shield's: worth knowing before a run starts."""
         for shield_id in shield_ids:
@@ -89,32 +115,56 @@ class ShieldRouter:
     async def check(
         self, shield_ids: Sequence[str], messages: Sequence[dict[str, Any]], call: Call
     ) -> Violation | None:
-        for routed in [self._routed(shield_id) for shield_id in shield_ids]:
-            violation = await self._run(routed, messages, call)
-            if violation is not None:
-                return violation
+        for routed in [self._routed(shield_id, param="guardrails") for shield_id in shield_ids]:
+            request = RunShieldRequest.model_validate({"shield_id": routed.shield.identifier, "messages": messages})
+            found = (await self._run(routed, request, call)).violation
+            # What is less than an error is the provider's remark, not its verdict.
+            if found is not None and found.violation_level == ViolationLevel.ERROR:
+                shield_id = routed.shield.identifier
+                return Violation(shield_id, found.user_message or f"The shield {shield_id!r} does not let this pass.")
         return None
 
-    async def _run(self, routed: _Routed, messages: Sequence[dict[str, Any]], call: Call) -> Violation | None:
-        shield_id = routed.shield.identifier
-        provider: RunsShields | None = routed.provider
-        if provider is None:
-            raise ProviderUnreachable(
-                f"The shield {shield_id!r} cannot be run: its provider {routed.shield.provider_id!r} did not open."
-            )
+    async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:
+        """All that the shield says, remarks (`info`, `warn`) included."""
+        return await self._run(self._routed(request.shield_id, param="shield_id"), request, call)
+
+    def moderates(self, shield_id: str) -> bool:
+        """Whether the shield's provider judges by categories itself: else `run_shield` has to do."""
+        return isinstance(self._routed(shield_id, param="model").provider, Moderates)
+
+    async def moderate(self, request: CreateModerationRequest, call: Call) -> CreateModerationResponse:
+        """What the provider of the shield `request.model` says: see `moderates`."""
+        routed = self._routed(request.model or "", param="model")
+        provider = self._provider(routed)
+
+        async def moderate() -> CreateModerationResponse:
+            await self._introduce(routed)
+            return CreateModerationResponse.model_validate(await provider.moderate(request, call))
+
+        return await self._answer(routed.shield.identifier, moderate)
+
+    async def _run(self, routed: _Routed, request: RunShieldRequest, call: Call) -> RunShieldResponse:
+        provider = self._provider(routed)
+        if not isinstance(provider, RunsShields):
+            parts = moderation_parts(request.messages)
+            asked = CreateModerationRequest(input=parts, model=routed.shield.identifier)
+            return violation_of(await self.moderate(asked, call)) if parts else RunShieldResponse()
 
         async def run() -> RunShieldResponse:
             await self._introduce(routed)
-            request = RunShieldRequest.model_validate({"shield_id": shield_id, "messages": messages})
             return RunShieldResponse.model_validate(await provider.run_shield(request, call))
 
-        found = (await self._answer(shield_id, run)).violation
-        # What is less than an error is the provider's remark, not its verdict.
-        if found is None or found.violation_level != ViolationLevel.ERROR:
-            return None
-        return Violation(shield_id, found.user_message or f"The shield {shield_id!r} does not let this pass.")
+        return await self._answer(routed.shield.identifier, run)
 
-    async def _answer(self, shield_id: str, run: Callable[[], Awaitable[RunShieldResponse]]) -> RunShieldResponse:
+    def _provider(self, routed: _Routed) -> Any:
+        if routed.provider is None:
+            raise ProviderUnreachable(
+                f"The shield {routed.shield.identifier!r} cannot be run: its provider "
+                f"{routed.shield.provider_id!r} did not open."
+            )
+        return routed.provider
+
+    async def _answer(self, shield_id: str, run: Callable[[], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await run()
@@ -122,6 +172,8 @@ class ShieldRouter:
             raise
         except TimeoutError as error:
             raise ProviderTimeout(f"The shield {shield_id!r} did not answer in time.") from error
+        except ValidationError:  # without its cause, which would show what was said
+            raise ProviderError(f"The shield {shield_id!r} gave an answer of another shape.") from None
         except Exception as error:  # a provider's own code: whatever it raises, nothing passes
             raise ProviderError(f"The shield {shield_id!r} failed ({type(error).__name__}).") from error
 
@@ -141,15 +193,23 @@ class ShieldRouter:
                     "shield_not_registered", shield_id=routed.shield.identifier, error=type(error).__name__
                 )
 
-    def _routed(self, shield_id: str) -> _Routed:
+    def _routed(self, shield_id: str, *, param: str) -> _Routed:
         try:
             return self._shields[shield_id]
         except KeyError:
-            raise NotFound(self._unknown(shield_id), param="guardrails") from None
+            raise NotFound(self._unknown(shield_id), param=param) from None
 
     def _unknown(self, shield_id: str) -> str:
         known = ", ".join(self._shields) or "none; the run config lists them under registered_resources.shields"
         return f"There is no shield {shield_id[:SHOWN_ID_CHARS_MAX]!r}; registered: {known}."
+
+
+def _of_the_config(what: str, code: str) -> MethodNotAllowed:
+    return MethodNotAllowed(
+        f"{what}: shields come from the run config (registered_resources.shields) and go with it.",
+        code=code,
+        headers={"allow": "GET"},
+    )
 
 
 def _routed(entry: RegisteredShield, providers: Mapping[str, Any]) -> _Routed:

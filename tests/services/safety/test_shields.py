@@ -19,7 +19,7 @@ from llama_stack.config.resources import ShieldEntry
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import RegisteredResourceInvalid
 from llama_stack.routing.opening import ProviderOpener
-from llama_stack.services.shields import ShieldRouter
+from llama_stack.services.safety.shields import ShieldRouter
 from llama_stack_api.api import Api
 from llama_stack_api.errors import (
     InvalidRequest,

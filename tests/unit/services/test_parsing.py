@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, model_validator
 
-from llama_stack.http.parsing import param_of, parse
+from llama_stack.services.parsing import param_of, parse
 from llama_stack_api.errors import InvalidRequest, MalformedBody
 
 

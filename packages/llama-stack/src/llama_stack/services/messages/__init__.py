@@ -1,0 +1,1 @@
+"""Anthropic's Messages API over whatever models there are."""

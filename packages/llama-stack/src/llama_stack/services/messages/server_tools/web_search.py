@@ -1,0 +1,93 @@
+"""`web_search`: a search by the configured tool runtime providers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Protocol
+from uuid import uuid4
+
+from llama_stack.dialects.anthropic.client_tools import known_tool
+from llama_stack.net.domains import domain_of
+from llama_stack.services.messages.chat import Json
+from llama_stack.services.messages.server_tools.domains import Domains
+from llama_stack.services.messages.server_tools.kept import kept
+from llama_stack.services.messages.server_tools.tool import INVALID_INPUT, ToolFailed, Uses, code_of
+from llama_stack_api.errors import LlamaStackError
+from llama_stack_api.ports.tool_runtime import UserLocation, WebQuery, WebResult
+from llama_stack_api.principal import Call
+
+QUERY_CHARS_MAX: Final = 2000
+TITLE_CHARS_MAX: Final = 200
+
+
+class SearchesWeb(Protocol):
+    """Who is asked; `routing.tool_groups.WebSearchRouter`."""
+
+    async def web_search(self, query: WebQuery, call: Call) -> list[WebResult]: ...
+
+
+class WebSearch:
+    """See `tool.ServerTool`. `chars_max`: of what is kept of all pages of one search."""
+
+    counter = "web_search_requests"
+
+    def __init__(self, tool: Json, search: SearchesWeb, *, chars_max: int) -> None:
+        self.name: str = tool.get("name") or "web_search"
+        self._kind: str = tool["type"]
+        self._search = search
+        self._chars_max = chars_max
+        self._domains = Domains.of(tool)
+        self._uses = Uses(tool.get("max_uses"))
+        place = tool.get("user_location")
+        fields = ("country", "region", "city", "timezone")
+        self._location = UserLocation(*map(place.get, fields)) if isinstance(place, dict) else None
+
+    def definition(self) -> Json:
+        known = known_tool(self._kind if self._kind != "web_search" else "web_search_")
+        assert known is not None, "it is bound by its type"
+        return {"name": self.name, "description": known.description, "input_schema": known.parameters}
+
+    def use(self) -> Json:
+        return {
+            "type": "server_tool_use",
+            "id": f"srvtoolu_{uuid4().hex[:24]}",
+            "name": "web_search",
+            "input": {},
+            "caller": {"type": "direct"},
+        }
+
+    async def result(self, use: Json, call: Call) -> Json:
+        query = use["input"].get("query")
+        if not isinstance(query, str) or not query.strip():
+            raise ToolFailed(INVALID_INPUT)
+        if len(query) > QUERY_CHARS_MAX:
+            raise ToolFailed("query_too_long")
+        self._uses.take()
+        asked = WebQuery(query, allowed_domains=tuple(map(domain_of, self._domains.allowed)), location=self._location)
+        found = [result for result in await self._search.web_search(asked, call) if self._domains.admit(result.url)]
+        return _block(use, list(self._kept(found)))
+
+    def failure(self, use: Json, error: LlamaStackError | ToolFailed) -> Json:
+        return _block(use, {"type": "web_search_tool_result_error", "error_code": code_of(error)})
+
+    def _kept(self, found: list[WebResult]) -> Iterable[Json]:
+        left = self._chars_max
+        for place, result in enumerate(found):
+            text = result.text[: left // (len(found) - place)]  # what one leaves over is for those after it
+            left -= len(text)
+            yield {
+                "type": "web_search_result",
+                "url": result.url,
+                "title": result.title[:TITLE_CHARS_MAX] or result.url,
+                "encrypted_content": kept(text),
+                "page_age": result.published,
+            }
+
+
+def _block(use: Json, content: Json | list[Json]) -> Json:
+    return {
+        "type": "web_search_tool_result",
+        "tool_use_id": use["id"],
+        "content": content,
+        "caller": {"type": "direct"},
+    }
