@@ -22,13 +22,16 @@ pytestmark = pytest.mark.anyio
 CALL = Call(principal=Principal(id="alice"))
 FORBIDDEN = "XYZZY"
 VIOLATION = Violation("words", "That word is not said here.")
-SMALL = Windows(first_chars=4, chars_max=32, overlap_chars=8, whole_chars_max=64)
+SMALL = Windows(first_chars=4, chars_max=32, overlap_chars=8, whole_chars_max=64, margin_chars=0)
 WINDOWS = st.builds(
-    lambda first, more, overlap, whole: Windows(first, first + more, overlap, first + more + overlap + whole),
+    lambda first, more, overlap, whole, margin: Windows(
+        first, first + more, overlap, first + more + overlap + whole, min(margin, overlap)
+    ),
     st.integers(1, 20),
     st.integers(0, 60),
     st.integers(len(FORBIDDEN) - 1, 20),
     st.integers(0, 200),
+    st.integers(0, 20),
 )
 DELTAS = st.lists(st.text(alphabet="ab XYZ", max_size=40), max_size=40)
 
@@ -98,7 +101,10 @@ def test_the_cost_is_linear(windows: Windows, deltas: list[str]) -> None:
     doublings = (windows.chars_max // windows.first_chars).bit_length() + 1
     checks_max = length / windows.chars_max + doublings + 1
     assert len(words.seen) <= checks_max
-    assert words.chars <= length + checks_max * windows.overlap_chars + min(length, windows.whole_chars_max)
+    # A word that is longer than a window stays back, and is seen again as a whole.
+    words_max = windows.whole_chars_max - windows.chars_max if windows.margin_chars else 0
+    again = max(windows.overlap_chars, words_max)
+    assert words.chars <= length + checks_max * again + min(length, windows.whole_chars_max)
 
 
 @given(WINDOWS, DELTAS, st.integers(0, 1600), st.integers(1, 9))
@@ -110,6 +116,8 @@ def test_a_violation_is_never_released(windows: Windows, deltas: list[str], plac
     assert violation == VIOLATION
     assert FORBIDDEN not in "".join(shown)
     assert text.startswith("".join(shown))
+    if windows.margin_chars >= len(FORBIDDEN) - 1:
+        assert len("".join(shown)) <= text.index(FORBIDDEN), "not even the beginning of it"
 
 
 async def test_a_long_answer_is_checked_a_few_times_not_once_a_delta() -> None:
@@ -177,27 +185,30 @@ async def test_nothing_comes_out_after_a_violation() -> None:
 async def test_input() -> None:
     words = Words()
     guards = guardrails(words)
-    assert await guards.input([{"role": "user", "content": "Hello"}]) is None
+    hello = [{"role": "user", "content": "Hello"}]
+    assert await guards.input(hello) is hello
     assert await guards.input([{"role": "user", "content": f"Say {FORBIDDEN}"}]) == VIOLATION
-    assert await guards.input([]) is None
+    assert await guards.input([]) == []
     assert len(words.seen) == 2
 
 
 async def test_arguments_are_read_without_escapes() -> None:
     words = Words()
     guards = guardrails(words)
-    assert await guards.arguments(ModelCall("c", "search", '{"q": "llamas"}')) is None
+    call = ModelCall("c", "search", '{"q": "llamas"}')
+    assert await guards.arguments(call) is call
     assert words.seen[-1] == [{"role": "assistant", "content": 'search {"q":"llamas"}'}]
     assert await guards.arguments(ModelCall("c", "search", r'{"q": "X\u0059ZZY"}')) == VIOLATION
     assert await guards.arguments(ModelCall("c", "search", f"{{not json {FORBIDDEN}")) == VIOLATION
-    assert await guards.arguments(ModelCall("c", "search", "[" * 100_000)) is None
+    nested = ModelCall("c", "search", "[" * 100_000)
+    assert await guards.arguments(nested) is nested
 
 
 async def test_a_long_result_is_checked_in_windows() -> None:
     words = Words()
     guards = guardrails(words)
     call = ModelCall("c-1", "fetch", "{}")
-    assert await guards.result(call, "clean " * 50) is None
+    assert await guards.result(call, "clean " * 50) == "clean " * 50
     assert words.seen[0] == [{"role": "tool", "tool_call_id": "c-1", "content": ("clean " * 50)[:32]}]
     assert len(words.seen) == 10
     for place in range(60):
@@ -209,7 +220,8 @@ async def test_a_result_of_parts() -> None:
     guards = guardrails(words)
     call = ModelCall("c-1", "fetch", "{}")
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
-    assert await guards.result(call, [{"type": "text", "text": "a page"}, image]) is None
+    page: list[dict[str, Any]] = [{"type": "text", "text": "a page"}, image]
+    assert await guards.result(call, page) is page
     assert words.seen == [
         [{"role": "tool", "tool_call_id": "c-1", "content": "a page"}],
         [{"role": "user", "content": [image]}],
@@ -234,4 +246,4 @@ async def test_a_shield_that_fails_lets_nothing_pass() -> None:
 @pytest.mark.parametrize("numbers", [(0, 10, 2, 100), (11, 10, 2, 100), (1, 10, -1, 100), (1, 10, 2, 11)])
 def test_windows_that_could_not_work(numbers: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="window"):
-        Windows(*numbers)
+        Windows(*numbers, margin_chars=0)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [proxy] [messages] [responses] [start] [soak] [size] [search] [search-http]
+"""`python -m tests.bench [proxy] [messages] [responses] [batches] [start] [soak] [size] [search] [search-http]
 [ingestion] [retrieval] [--quick]`
 prints tables, tests nothing."""
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from tests.bench import (
+    batches,
     ingestion,
     knowledge,
     knowledge_http,
@@ -154,6 +155,7 @@ MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "proxy": proxy,
     "messages": messages,
     "responses": responses.durability,
+    "batches": batches.batches,
     "start": start,
     "soak": soaks,
     "size": response_soak.size,

@@ -115,8 +115,10 @@ def llama_stack(upstream_port: int, config: str = CONFIG, state: Path | None = N
 
 @contextmanager
 def _running(name: str, command: list[str], port: int, env: Mapping[str, str]) -> Iterator[Server]:
+    # An installed server has its byte code: else a start would compile what was edited since, each time anew.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env={**inherited, **env}, stdout=subprocess.DEVNULL)
     os.sched_setaffinity(process.pid, {CORES[0]})
     try:
         _wait_for_answer(process, port)

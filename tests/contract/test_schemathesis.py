@@ -6,6 +6,7 @@ The same few each time; `schemathesis run http://…/openapi.json` against a ser
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from llama_stack_api.anthropic.events import MessageStreamEvent
 from llama_stack_api.openai.chat import ChatCompletionChunk
 from llama_stack_api.openai.completions import Completion
 from llama_stack_api.openai.responses.events import ResponseStreamEvent
@@ -41,6 +43,7 @@ from tests.support.whole_stack import whole_stack
 pytestmark = pytest.mark.anyio
 
 EXAMPLES = 6
+WAIT_S = 20.0
 DIMENSIONS_MAX = 4096
 AS_DOCUMENTED = [
     not_a_server_error,
@@ -60,12 +63,19 @@ MODELS = {
     RESPONSES: "up/talk",
     f"{RESPONSES}/compact": "up/talk",
     f"{RESPONSES}/input_tokens": "up/talk",
+    "/v1/messages": "up/talk",
+    "/v1/messages/count_tokens": "up/talk",
     "/v1/embeddings": "up/embed",
+    "/v1/moderations": "pii",
     "/v1alpha/inference/rerank": "up/order",
 }
+NAMED = {"/v1/batches": "input_file_id", "/v1/safety/run-shield": "shield_id"}
+"""What a made-up request is to name that is there."""
+KEPT_OF_MESSAGES = ("model", "metadata", "stop_sequences", "stream", "temperature", "top_p")
 OF_STORED = ("previous_response_id", "conversation", "prompt", "guardrails", "moderation")
 """What a made-up request names is not there."""
 NEVER_SERVED = {
+    "/v1/batches/{batch_id}/cancel",
     "/v1/prompts/{prompt_id}/set-default-version",
     "/v1/responses/{response_id}/cancel",
     "/v1/uploads",
@@ -73,14 +83,15 @@ NEVER_SERVED = {
     "/v1/vector-io/insert",
     "/v1alpha/file-processors/process",
 }
-"""The version that there is is not hit upon by chance, the response has ended, and neither sizes, parts and embeddings
-nor files fit what they are for."""
+"""The version that there is is not hit upon by chance, the batch and the response have ended, and neither sizes, parts
+and embeddings nor files fit what they are for."""
 BY_CHANCE = {"/v1/vector_stores/{vector_store_id}/file_batches"}
 """Served or not, as the files and the store that a made-up request names happen to be there still."""
 EVENTS: dict[str, Any] = {
     CHAT: ChatCompletionChunk,
     "/v1/completions": Completion,
     RESPONSES: ResponseStreamEvent,
+    "/v1/messages": MessageStreamEvent,
     f"{RESPONSES}/{{response_id}}": ResponseStreamEvent,
 }
 
@@ -103,6 +114,7 @@ async def _server(tmp_path: Path) -> AsyncIterator[Running]:
         ]
         resources = {
             "models": models,
+            "shields": [{"shield_id": "pii", "provider_id": "pii"}],
             "tool_groups": [{"toolgroup_id": "mcp::loop", "provider_id": "mcp", "mcp_endpoint": {"uri": mcp.url}}],
         }
         sections: dict[str, Any] = {
@@ -117,6 +129,7 @@ async def _server(tmp_path: Path) -> AsyncIterator[Running]:
                     }
                 ],
                 "file_processors": [{"provider_id": "auto", "provider_type": "inline::auto"}],
+                "safety": [{"provider_id": "pii", "provider_type": "inline::pii"}],
                 "vector_io": [{"provider_id": "faiss", "provider_type": "inline::faiss"}],
             },
             "vector_stores": {"default_embedding_model": {"provider_id": "up", "model_id": "embed"}},
@@ -133,7 +146,12 @@ async def test_made_up_requests(server: Running, mode: GenerationMode) -> None:
         document = (await http.get("/openapi.json")).json()
         question = {"model": "up/talk", "messages": [{"role": "user", "content": "Hello"}], "store": True}
         stored = (await http.post(CHAT, json=question)).json()["id"]
-        known = {"completion_id": stored, "model_id": "up/talk", "provider_id": "up", **await made(http)}
+        known = {
+            **{"completion_id": stored, "model_id": "up/talk", "provider_id": "up"},
+            **{"identifier": "pii", "shield_id": "pii"},
+            **await made(http),
+            **await made_batches(http),
+        }
     trial = Trial(server.url, known, mode)
     await asyncio.to_thread(trial.run, document)
     wanted = 200 if mode is GenerationMode.POSITIVE else 400
@@ -165,6 +183,24 @@ async def made(http: httpx.AsyncClient) -> dict[str, str]:
         "prompt_id": (await http.post("/v1/prompts", json={"prompt": "Be kind."})).json()["prompt_id"],
         "response_id": (await http.post(RESPONSES, json={"model": "up/talk", "input": "Hello"})).json()["id"],
     }
+
+
+async def made_batches(http: httpx.AsyncClient) -> dict[str, str]:
+    """The same of batches, which have ended."""
+    question = {"model": "up/talk", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 9}
+    line = {"custom_id": "a", "method": "POST", "url": CHAT, "body": question}
+    form = {"file": ("in.jsonl", json.dumps(line).encode())}
+    file = (await http.post("/v1/files", data={"purpose": "batch"}, files=form)).json()["id"]
+    asked = {"input_file_id": file, "endpoint": CHAT, "completion_window": "24h"}
+    batch = (await http.post("/v1/batches", json=asked)).json()["id"]
+    requests = [{"custom_id": "a", "params": question}]
+    of_messages = (await http.post("/v1/messages/batches", json={"requests": requests})).json()["id"]
+    async with asyncio.timeout(WAIT_S):
+        while (await http.get(f"/v1/batches/{batch}")).json()["status"] != "completed":
+            await asyncio.sleep(0.02)
+        while (await http.get(f"/v1/messages/batches/{of_messages}")).json()["processing_status"] != "ended":
+            await asyncio.sleep(0.02)
+    return {"input_file_id": file, "id of a batch": batch, "message_batch_id": of_messages}
 
 
 @dataclass
@@ -204,7 +240,7 @@ class Trial:
     def ask(self, case: Case[Any]) -> None:
         path = case.operation.path
         if case.operation.method.upper() != "DELETE":
-            case.path_parameters = {name: self.known.get(name, "nothing") for name in case.path_parameters}
+            case.path_parameters = {name: self.known_of(path, name) for name in case.path_parameters}
         if isinstance(case.body, dict) and isinstance(case.body.get("model"), str) and path in MODELS:
             case.body["model"] = MODELS[path]
             if path.startswith(RESPONSES):
@@ -212,6 +248,12 @@ class Trial:
                 case.body = {"input": "Hello", **kept}
         if self.mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and "vector" in path:
             case.body = {**case.body, **self.known_in(case.body)}
+        if self.mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and path == "/v1/messages":
+            # Made-up turns and tools fit the types, and mean nothing that could be told a model.
+            kept = {name: each for name, each in case.body.items() if name in KEPT_OF_MESSAGES}
+            case.body = {"max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}], **kept}
+        if self.mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and path in NAMED:
+            case.body = {**case.body, NAMED[path]: self.known[NAMED[path]]}
         response = case.call(base_url=self.url, session=self.session)
         self.statuses.setdefault(path, set()).add(response.status_code)
         checks = CHECKS[self.mode]
@@ -224,6 +266,10 @@ class Trial:
             checks = [check for check in checks if check is not negative_data_rejection]
         case.validate_response(response, checks=checks)
 
+    def known_of(self, path: str, name: str) -> str:
+        # Batches of requests and of a store's files have parameters of one name.
+        return self.known.get("id of a batch" if path.startswith("/v1/batches") else name, "nothing")
+
     def known_in(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """What there is, in place of ids that are made up."""
         file, store = self.known["file_id"], self.known["vector_store_id"]
@@ -233,7 +279,7 @@ class Trial:
 
 def check_events(text: str, kind: Any) -> None:
     events = text.removesuffix("\n\n").split("\n\n")
-    if kind is not ResponseStreamEvent:
+    if kind not in (ResponseStreamEvent, MessageStreamEvent):
         assert events.pop() == "data: [DONE]"
     validated = TypeAdapter(kind)
     for event in events:

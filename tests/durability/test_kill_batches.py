@@ -10,14 +10,13 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.durability.batch_site import CONCURRENT_MAX, Model, batch_site, words_of
 from tests.durability.client import client_of
-from tests.durability.site import LEASE_S, Site, in_postgres
+from tests.durability.site import Site, in_postgres
 from tests.support.batching import chat_line, jsonl, parsed
-from tests.support.upstream import Answer, Recorded, Upstream, error, rate_limited, text
 
 pytestmark = pytest.mark.anyio
 
@@ -26,24 +25,7 @@ SMALL = (150, 3)
 LARGE = (5000, 10)
 """Lines, and how often the server is killed meanwhile."""
 MOMENT_S = 0.05
-CONCURRENT_MAX = 16
 ENDED = ("completed", "failed", "expired", "cancelled")
-
-
-class Model:
-    """Says what it is told, refuses what says "fail", and has too much to do when it is first asked "busy"."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-
-    def __call__(self, request: Recorded) -> Answer:
-        said = request.body["messages"][-1]["content"]
-        self.asked[said] += 1
-        if "fail" in said:
-            return error(400, "Not this one.")
-        if "busy" in said and self.asked[said] == 1:
-            return rate_limited("0")
-        return text(said)(request)
 
 
 @pytest.fixture
@@ -53,47 +35,12 @@ def model() -> Model:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, model: Model) -> Iterator[Site]:
-    storage = None
-    if request.param == "postgres":
-        storage = in_postgres(request.getfixturevalue("postgres"))
-    with Upstream() as upstream:
-        upstream.always(model, on="/chat/completions")
-        site = Site(tmp_path, upstream, storage, _sections(upstream, tmp_path))
-        yield site
-        site.close()
-
-
-def _sections(upstream: Upstream, directory: Path) -> dict[str, Any]:
-    files = {"storage_dir": str(directory / "files")}
-    return {
-        "apis": ["inference", "files", "batches"],
-        "providers": {
-            "inference": [
-                {
-                    "provider_id": "scripted",
-                    "provider_type": "remote::vllm",
-                    "config": {"base_url": upstream.base_url},
-                }
-            ],
-            "files": [{"provider_id": "files", "provider_type": "inline::localfs", "config": files}],
-        },
-        "registered_resources": {"models": [{"model_id": "m", "provider_id": "scripted"}]},
-        "server": {
-            "runs": {"lease_s": LEASE_S, "poll_s": 0.1},
-            "routing": {"retries_max": 0},
-            "batches": {"requests_concurrent_max": CONCURRENT_MAX},
-        },
-    }
-
-
-def _words(rng: random.Random, count: int) -> dict[str, str]:
-    """What each line says, by its custom_id."""
-    sorts = rng.choices(["plain", "fail", "busy"], weights=[0.88, 0.1, 0.02], k=count)
-    return {f"id-{number}": f"{sort} {number}" for number, sort in enumerate(sorts)}
+    storage = in_postgres(request.getfixturevalue("postgres")) if request.param == "postgres" else None
+    yield from batch_site(tmp_path, model, storage)
 
 
 async def _carried_out(site: Site, model: Model, rng: random.Random, lines: int, kills: int) -> None:
-    said = _words(rng, lines)
+    said = words_of(rng, lines)
     await site.start()
     async with client_of(site.url) as client:
         content = jsonl([chat_line(custom_id, words) for custom_id, words in said.items()])

@@ -5,40 +5,21 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anthropic
 import pytest
 from anthropic.types.messages import MessageBatch
 
-from tests.durability.site import LEASE_S, Site, in_postgres
-from tests.support.upstream import Answer, Recorded, Upstream, error, rate_limited, text
+from tests.durability.batch_site import CONCURRENT_MAX, Model, batch_site, words_of
+from tests.durability.site import Site, in_postgres
 
 pytestmark = pytest.mark.anyio
 
 SEEDS = int(os.environ.get("DURABILITY_SEEDS", "1"))
 LINES, KILLS = 150, 1 if SEEDS == 1 else 4
-CONCURRENT_MAX = 16
-
-
-class Model:
-    """Says what it is told, refuses what says "fail", and has too much to do when it is first asked "busy"."""
-
-    def __init__(self) -> None:
-        self.asked: Counter[str] = Counter()
-
-    def __call__(self, request: Recorded) -> Answer:
-        said = request.body["messages"][-1]["content"]
-        self.asked[said] += 1
-        if "fail" in said:
-            return error(400, "Not this one.")
-        if "busy" in said and self.asked[said] == 1:
-            return rate_limited("0")
-        return text(said)(request)
 
 
 @pytest.fixture
@@ -48,30 +29,8 @@ def model() -> Model:
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def site(request: pytest.FixtureRequest, tmp_path: Path, model: Model) -> Iterator[Site]:
-    storage = None
-    if request.param == "postgres":
-        storage = in_postgres(request.getfixturevalue("postgres"))
-    with Upstream() as upstream:
-        upstream.always(model, on="/chat/completions")
-        site = Site(tmp_path, upstream, storage, _sections(upstream, tmp_path))
-        yield site
-        site.close()
-
-
-def _sections(upstream: Upstream, directory: Path) -> dict[str, Any]:
-    scripted = {"provider_id": "up", "provider_type": "remote::vllm", "config": {"base_url": upstream.base_url}}
-    kept = {"storage_dir": str(directory / "files")}
-    files = {"provider_id": "files", "provider_type": "inline::localfs", "config": kept}
-    return {
-        "apis": ["inference", "files", "messages", "batches"],
-        "providers": {"inference": [scripted], "files": [files]},
-        "registered_resources": {"models": [{"model_id": "m", "provider_id": "up"}]},
-        "server": {
-            "runs": {"lease_s": LEASE_S, "poll_s": 0.1},
-            "routing": {"retries_max": 0},
-            "batches": {"requests_concurrent_max": CONCURRENT_MAX},
-        },
-    }
+    storage = in_postgres(request.getfixturevalue("postgres")) if request.param == "postgres" else None
+    yield from batch_site(tmp_path, model, storage)
 
 
 @asynccontextmanager
@@ -88,8 +47,7 @@ async def batch_of(site: Site, batch_id: str) -> MessageBatch:
 @pytest.mark.parametrize("seed", range(min(SEEDS, 20)))
 async def test_a_server_is_killed_while_it_carries_out_a_message_batch(site: Site, model: Model, seed: int) -> None:
     rng = random.Random(seed)
-    sorts = rng.choices(["plain", "fail", "busy"], weights=[0.88, 0.1, 0.02], k=LINES)
-    said = {f"id-{number}": f"{sort} {number}" for number, sort in enumerate(sorts)}
+    said = words_of(rng, LINES)
     async with asyncio.timeout(120):
         await site.start()
         async with client_of(site) as client:

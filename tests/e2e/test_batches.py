@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,18 @@ async def test_other_endpoints(up: Batching, endpoint: str, body: dict[str, Any]
     assert [line["custom_id"] for line in answers] == ["0", "1", "2"], await up.lines(batch.error_file_id)
     assert {line["response"]["status_code"] for line in answers} == {200}
     assert all(request.path.endswith(path) for request in up.upstream.requests)
+
+
+async def test_moderations(up: Batching) -> None:
+    url, texts = "/v1/moderations", ["Mail to jane@example.com.", ["Nothing.", "Pay 4111 1111 1111 1111."]]
+    lines = [
+        {"custom_id": f"id-{n}", "method": "POST", "url": url, "body": {"model": "pii", "input": said}}
+        for n, said in enumerate(texts)
+    ]
+    batch = await up.done(jsonl(lines), url)
+    assert (batch.status, batch.error_file_id) == ("completed", None)
+    answers = [line["response"]["body"] for line in await up.lines(batch.output_file_id)]
+    assert [[result["flagged"] for result in answer["results"]] for answer in answers] == [[True], [False, True]]
 
 
 async def test_a_line_that_the_api_refuses_is_in_the_error_file(up: Batching) -> None:
@@ -265,3 +279,23 @@ async def test_what_is_anothers_does_not_exist(tmp_path: Path) -> None:
             await bob.openai.batches.create(input_file_id=batch.input_file_id, endpoint=CHAT, completion_window="24h")
         assert refused.value.param == "input_file_id"
         assert len(await ann.lines(batch.output_file_id)) == 1
+
+
+async def test_keys_are_gone_with_the_batch_and_stand_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Not in an upstream's error that repeats them, either."""
+    async with batching(tmp_path) as up:
+        up.upstream.always(Answer(status=401, parts=[b'{"error":{"message":"Wrong key: sk-mine-0123456789"}}']), on="s")
+        key = "sk-mine-0123456789"
+        data = {"X-LlamaStack-Provider-Data": json.dumps({"vllm_api_token": key})}
+        batch = await up.done(jsonl([chat_line("a"), chat_line("b")]), extra_headers=data)
+        assert [request.headers["authorization"] for request in up.upstream.requests] == [f"Bearer {key}"] * 2
+        [first, _] = await up.lines(batch.error_file_id)
+        assert first["response"]["status_code"] >= 400
+        assert "0123456789" not in json.dumps([first, batch.to_dict()])
+        assert "0123456789" not in caplog.text
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"0123456789" not in path.read_bytes(), path
+    with closing(sqlite3.connect(tmp_path / "store" / "sql_store.db")) as database:
+        left = "SELECT d.name FROM ls_run_documents d JOIN ls_runs r ON r.id = d.run WHERE r.kind = 'batch'"
+        assert "secrets" not in [name for (name,) in database.execute(left)]
+        assert database.execute("SELECT count(*) FROM ls_runs WHERE kind = 'batch'").fetchone() == (1,)

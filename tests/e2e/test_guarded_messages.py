@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.anthropic_upstream import AnthropicUpstream, says, thought
 from tests.support.edge import client
-from tests.support.guarding import SHIELDS, guards, safety
+from tests.support.guarding import SAFETY, SHIELDS, guards
 from tests.support.responding import MODEL
 from tests.support.upstream import Say, Upstream
 from tests.support.whole_stack import whole_stack
@@ -30,7 +30,7 @@ POISONED: Any = [
 
 @asynccontextmanager
 async def served(directory: Path, provider: dict[str, Any]) -> AsyncIterator[tuple[anthropic.AsyncAnthropic, Any]]:
-    providers = {"inference": [provider], "safety": [safety("words"), safety("scores"), safety("asking")]}
+    providers = {"inference": [provider], "safety": SAFETY}
     models = [{"model_id": MODEL, "provider_id": provider["provider_id"]}]
     async with (
         whole_stack(

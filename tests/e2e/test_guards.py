@@ -130,9 +130,8 @@ async def test_a_blocked_answer_is_not_sent(tmp_path: Path) -> None:
 
 async def test_a_long_answer_goes_out_in_windows_until_it_is_blocked(tmp_path: Path) -> None:
     async with guarding(tmp_path, safety=guards("chat")) as up:
-        up.upstream.always(
-            Say(f"{LONG} Now take the bo" + "mb and go.", pieces=[*LONG.split(" "), "bo", "mb", " and go"])
-        )
+        pieces = [*(f"{word} " for word in LONG.split(" ")), "bo", "mb", " and go"]
+        up.upstream.always(Say(f"{LONG} Now take the bomb and go.", pieces=pieces))
         raw, chunks = await streamed(up, messages=HELLO)
         said = deltas(chunks, "content")
         assert "bo" not in said.split()

@@ -141,6 +141,17 @@ async def test_one_idempotency_key_is_one_run(journal: Journal) -> None:
         await journal.create(ALICE, NewRun("toy", b"", id=held[0].run.id))
 
 
+async def test_a_run_that_waits_is_found_by_its_key_though_it_was_given_an_id(journal: Journal) -> None:
+    new = NewRun("toy", b"first", idempotency_key="k", id="run_named", secrets=b"sealed")
+    first = await journal.create(ALICE, new)
+    again = await journal.create(ALICE, replace(new, payload=b"second"))
+    assert (again.run.id, again.new) == (first.run.id, False)
+    (claim,) = await journal.claim(["toy"], "w", lease_s=9)
+    assert claim.payload == b"first"
+    with pytest.raises(Conflict, match="already"):
+        await journal.create(BOB, replace(new, idempotency_key="other"))
+
+
 async def test_the_queue_of_a_tenant_is_bounded(journal: Journal) -> None:
     for _ in range(5):
         await journal.create(ALICE, NewRun("toy", b""))

@@ -83,7 +83,12 @@ async def batching(directory: Path, **sections: Any) -> AsyncIterator[Batching]:
             {"model_id": MODEL, "provider_id": "up"},
             {"model_id": "e", "provider_id": "up", "model_type": "embedding"},
         ]
-        said = {"providers": {"inference": inference, "files": files}, **sections}
+        safety = [{"provider_id": "pii", "provider_type": "inline::pii"}]
+        said: dict[str, Any] = {
+            "providers": {"inference": inference, "files": files, "safety": safety},
+            "registered_resources": {"models": models, "shields": [{"shield_id": "pii", "provider_id": "pii"}]},
+            **sections,
+        }
         async with whole_stack(directory, inference, models, **said) as server, sdk_for(server) as openai:
             await upstream.wait_requests(1)  # for its models
             upstream.requests.clear()

@@ -16,6 +16,7 @@ MODULE = "tests.support.word_shields"
 SHIELDS = [
     {"shield_id": "words", "provider_id": "words", "params": {"words": ["bomb", "poison"]}},
     {"shield_id": "remark", "provider_id": "words", "params": {"words": ["bomb"], "level": "warn"}},
+    {"shield_id": "plain", "provider_id": "plain"},
     {"shield_id": "scores", "provider_id": "scores", "provider_shield_id": "vendor/scores-1"},
     {"shield_id": "asking", "provider_id": "asking", "provider_shield_id": MODEL},
 ]
@@ -25,6 +26,9 @@ def safety(provider_id: str) -> dict[str, Any]:
     return {"provider_id": provider_id, "provider_type": f"inline::{provider_id}", "module": MODULE}
 
 
+SAFETY = [safety(each) for each in ("words", "plain", "scores", "asking")]
+
+
 @asynccontextmanager
 async def guarding(directory: Path, **sections: Mapping[str, Any]) -> AsyncIterator[Responding]:
     async with Upstream() as upstream:
@@ -32,7 +36,7 @@ async def guarding(directory: Path, **sections: Mapping[str, Any]) -> AsyncItera
         models = [{"model_id": MODEL, "provider_id": "up"}]
         vectors = {"model_id": "e", "provider_id": "up", "model_type": "embedding"}
         vectors["metadata"] = {"embedding_dimension": 8}  # type: ignore[assignment]
-        providers = {"inference": [inference], "safety": [safety("words"), safety("scores"), safety("asking")]}
+        providers = {"inference": [inference], "safety": SAFETY}
         resources = {"models": [*models, vectors], "shields": SHIELDS}
         async with (
             whole_stack(directory, [], [], providers=providers, registered_resources=resources, **sections) as server,

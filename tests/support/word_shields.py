@@ -51,6 +51,23 @@ class Words(_Known):
         return RunShieldResponse(violation=violation)
 
 
+@provider(api=Api.safety, type="inline::plain", description="Blocks words that it reads.", config=NoConfig)
+class Plain(_Known):
+    """Reads what most shields read: the contents of messages, as far as they are text."""
+
+    async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:
+        said = " ".join(text for message in request.messages for text in _texts(message.content))
+        if "bomb" not in said:
+            return RunShieldResponse()
+        return RunShieldResponse(violation=SafetyViolation(violation_level=ViolationLevel.ERROR, user_message="No."))
+
+
+def _texts(content: Any) -> list[str]:
+    if isinstance(content, str):
+        return [content]
+    return [part.text for part in content or () if part.type == "text"]
+
+
 @provider(api=Api.safety, type="inline::scores", description="Scores texts.", config=NoConfig)
 class Scores(_Known):
     async def moderate(self, request: CreateModerationRequest, call: Call) -> CreateModerationResponse:

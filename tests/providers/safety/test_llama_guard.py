@@ -74,7 +74,7 @@ async def test_images_are_shown_and_arguments_of_tools_are_text(tmp_path: Path) 
         await provider.run_shield(shown({"role": "user", "content": [{"type": "text", "text": "see"}, IMAGE]}), Call())
         assert judge.seen[0]["content"] == [{"type": "text", "text": "see"}, IMAGE]
         await provider.run_shield(shown({"role": "assistant", "tool_calls": [called]}), Call())
-        assert judge.seen[1]["content"] == 'rm {"path": "/"}'
+        assert judge.seen[1]["content"] == 'rm\n{"path": "/"}'
 
 
 async def test_another_model_is_told_what_to_do(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ class BatchHouse:
         return RunEngine(self.database, [kind], limits=limits, timings=TIMINGS, places={KIND: 4})
 
     def service(self, engine: RunEngine) -> BatchService:
-        return BatchService(self.table, self.files, BatchStarter(engine, self.sealer, ()), [CHAT])
+        return BatchService(self.table, self.files, BatchStarter(self.table, engine, self.sealer, ()), [CHAT])
 
     async def upload(self, content: bytes, call: Call | None = None) -> str:
         async def body() -> AsyncIterator[bytes]:
@@ -132,7 +132,7 @@ class BatchHouse:
         return (await self.table.create(BatchRecord(**{**fields, **changes}))).batch
 
     async def start(self, engine: RunEngine, batch: BatchRecord, call: Call | None = None) -> BatchRecord:
-        await BatchStarter(engine, self.sealer, ()).start(batch, call or self.call)
+        await BatchStarter(self.table, engine, self.sealer, ()).start(batch, call or self.call)
         return batch
 
     async def until(self, batch_id: str, *statuses: str) -> BatchRecord:

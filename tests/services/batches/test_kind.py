@@ -12,12 +12,16 @@ import pytest
 from pydantic import SecretStr
 
 from llama_stack.runs.engine import RunEngine
+from llama_stack.runs.limits import RunLimits
 from llama_stack.security.sealing import KeySealer
 from llama_stack.services.batches.lines import LineReply
 from llama_stack.storage.sql.batch_records import NewLine
 from llama_stack.storage.sql.database import Database
+from llama_stack_api.batches import CreateBatchRequest
+from llama_stack_api.errors import Overloaded
 from llama_stack_api.principal import Call, Principal
 from tests.services.batches.batch_house import BatchHouse, batch_house
+from tests.support.batching import chat_line, jsonl
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +132,32 @@ async def test_a_batch_that_is_cancelled_before_it_began(house: BatchHouse) -> N
     async with working(engine):
         ended = await house.until(batch.id)
     assert (ended.status, ended.total, ended.output_file, ended.error_file) == ("cancelled", 0, None, None)
+
+
+async def test_of_a_batch_that_is_cancelled_while_its_lines_are_added_those_count(house: BatchHouse) -> None:
+    engine = house.engine()
+    batch = await house.start(engine, await house.record(WORDS))
+    await house.table.add_lines(batch.id, [NewLine(0, "w0", b"{}"), NewLine(1, "w1", b"{}")])
+    await house.table.request_cancel(house.principal, "openai", batch.id)
+    async with working(engine):
+        ended = await house.until(batch.id)
+    assert (ended.status, ended.total, ended.canceled) == ("cancelled", 2, 2)
+    assert house.answers.calls == []
+
+
+async def test_a_batch_that_cannot_be_started_is_gone_unless_it_has_a_key(house: BatchHouse) -> None:
+    call = Call(principal=Principal(house.principal.id, f"tenant of {house.principal.id}"))
+    file_id = await house.upload(jsonl([chat_line("w", "w")]), call)
+    request = CreateBatchRequest(completion_window="24h", endpoint="/v1/chat/completions", input_file_id=file_id)
+    full = house.service(house.engine(limits=RunLimits(queued_per_tenant_max=1)))
+    started = await full.create(request, call, idempotency_key=None)
+    for key in (None, "k"):
+        with pytest.raises(Overloaded):
+            await full.create(request, call, idempotency_key=key)
+    kept, first = (await house.table.list(call.principal, "openai", limit=10)).items
+    assert (kept.idempotency_key, first.id) == ("k", started.id)
+    again = await house.service(house.engine()).create(request, call, idempotency_key="k")
+    assert again.id == kept.id
 
 
 async def test_another_process_goes_on_with_what_is_not_settled(house: BatchHouse) -> None:

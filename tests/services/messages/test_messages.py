@@ -44,11 +44,11 @@ async def test_a_stream_adds_up_to_the_message(served: Messaging, model: str) ->
     assert message.usage.output_tokens > 0
 
 
-async def test_a_name_of_anthropics_is_answered_by_the_first_model(served: Messaging) -> None:
-    served.chat.always(text("Me."))
+async def test_a_name_of_anthropics_is_asked_of_anthropic(served: Messaging) -> None:
+    served.claude.always(says("Me."))
     raw = await served.client.messages.with_raw_response.create(model="claude-opus-9", max_tokens=10, messages=HI)
     assert (await raw.parse()).model == "claude-opus-9"
-    assert raw.headers["x-llama-stack-model"] == "openai/chat"
+    assert raw.headers["x-llama-stack-model"] == "anthropic/claude-opus-9"
 
 
 async def test_a_request_to_a_messages_upstream_goes_through_untouched(served: Messaging) -> None:
@@ -176,15 +176,15 @@ async def test_a_model_that_knows_no_effort_and_less_tokens_is_asked_without(ser
     answer = text("Hi")
 
     def picky(request: Recorded) -> Answer:
-        """128000 tokens are too many, any effort is too much."""
-        if request.body.get("max_completion_tokens") == 128_000:
-            return error(400, message="max_completion_tokens is too large: 128000.")
+        """96000 tokens are too many, any effort is too much."""
+        if request.body.get("max_completion_tokens") == 96_000:
+            return error(400, message="max_completion_tokens is too large: 96000.")
         if "reasoning_effort" in request.body:
             return error(400, message="Unsupported parameter.", param="reasoning_effort")
         return answer(request)
 
     served.chat.always(picky, on="/chat/completions")
-    wanted: Any = {"output_config": {"effort": "high"}, "max_tokens": 128_000, "messages": HI, "timeout": 60.0}
+    wanted: Any = {"output_config": {"effort": "high"}, "max_tokens": 96_000, "messages": HI, "timeout": 60.0}
     for rounds in (3, 1):
         served.chat.requests.clear()
         message = await served.client.messages.create(model="chat", **wanted)

@@ -77,7 +77,7 @@ async def test_what_a_request_names_stands_beside_what_the_config_does() -> None
     assert shields.asked == [(("a", "named"), "in"), (("b", "named", "a"), "out")]
     silent = Guardrails(shields, (), Call(), standing=Standing(("a",), ()))
     assert not silent.checks_output
-    assert await silent.answer("bad") is None
+    assert await silent.answer("bad") == "bad"
 
 
 async def test_messages_are_translated_and_pass_the_guard() -> None:

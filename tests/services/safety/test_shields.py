@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from llama_stack.agent.guardrails import Guardrails
-from llama_stack.agent.ports import Violation
+from llama_stack.agent.ports import Redacted, Violation
 from llama_stack.config.model import ProviderEntry
 from llama_stack.config.resources import ShieldEntry
 from llama_stack.routing.catalog import Catalog
@@ -63,8 +63,8 @@ class Safety:
         return self.answer
 
 
-def violating(level: ViolationLevel, message: str | None = "No.") -> RunShieldResponse:
-    return RunShieldResponse(violation=SafetyViolation(violation_level=level, user_message=message))
+def violating(level: ViolationLevel, message: str | None = "No.", **metadata: Any) -> RunShieldResponse:
+    return RunShieldResponse(violation=SafetyViolation(violation_level=level, user_message=message, metadata=metadata))
 
 
 def entries(*shields: str | dict[str, Any]) -> list[ShieldEntry]:
@@ -113,12 +113,17 @@ async def test_the_first_violation_ends_it() -> None:
     [
         (violating(ViolationLevel.INFO), None),
         (violating(ViolationLevel.WARN), None),
+        (violating(ViolationLevel.WARN, redacted_texts=["Hello", "[NAME]"]), "No."),
         (violating(ViolationLevel.ERROR, None), "The shield 'a' does not let this pass."),
     ],
 )
-async def test_only_an_error_is_a_verdict(answer: RunShieldResponse, message: str | None) -> None:
+async def test_an_error_is_a_verdict_and_so_is_what_cannot_be_redacted(
+    answer: RunShieldResponse, message: str | None
+) -> None:
     router = ShieldRouter(entries("a"), {"only": Safety(answer)})
     violation = await router.check(["a"], HELLO, CALL)
+    assert violation is None or isinstance(violation, Violation)
+    assert not isinstance(violation, Redacted)
     assert (violation and violation.message) == message
 
 
@@ -293,7 +298,9 @@ async def test_a_legacy_safety_provider(tmp_path: Path) -> None:
     async with started(ShieldRouter(registered, {opened.id: opened.impl})) as router:
 
         async def found(shield_ids: Sequence[str], text: str) -> Violation | None:
-            return await router.check(shield_ids, [{"role": "user", "content": text}], CALL)
+            said = await router.check(shield_ids, [{"role": "user", "content": text}], CALL)
+            assert not isinstance(said, Redacted)
+            return said
 
         assert await found(["mine", "stricter"], "a horse") is None
         assert await found(["mine", "stricter"], "a llama") == Violation("mine", "guard-1: no llama")

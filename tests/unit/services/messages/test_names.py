@@ -120,3 +120,12 @@ async def test_without_any_llm_the_refusal_names_the_setting() -> None:
 def test_rules_that_can_mean_nothing_are_refused(rules: dict[str, str]) -> None:
     with pytest.raises(ValidationError):
         MessagesConfig(model_names=rules)
+
+
+async def test_a_claude_name_is_anthropics_where_it_is_configured_even_if_its_list_cannot_be_had() -> None:
+    class Claude(ListingProvider):
+        own_names = "claude-"
+
+    names = ModelNames(await table_of(local=ListingProvider("smol"), anthropic=Claude()), {"*": "auto"})
+    assert await names.resolve("claude-sonnet-4-6", Call()) == "anthropic/claude-sonnet-4-6"
+    assert await names.resolve("gpt-5", Call()) == "local/smol"

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag
 from pydantic.config import JsonDict
 
 from llama_stack_api.anthropic.content import CacheControl, CitationsConfig
+from llama_stack_api.anthropic.tool_families import FAMILIES, family_of
 from llama_stack_api.base import OTHER, Flag, Integer, JsonObject, WireModel
 
-FAMILIES = (
-    "web_search", "web_fetch", "bash", "text_editor", "code_execution", "memory", "tool_search_tool_bm25",
-    "tool_search_tool_regex", "mcp_toolset",
-)  # fmt: skip
-"""A tool of the vendor's has a type `<family>_<date>`. What a later date adds to one is kept like any unknown field."""
-
-_DATED = re.compile(r"_\d{8}$")
 _KNOWN: JsonDict = {"pattern": f"^(custom|({'|'.join(FAMILIES)})(_[0-9]{{8}})?)$"}
-
-
-def family_of(kind: str) -> str:
-    """`web_search` of `web_search_20250305`."""
-    return _DATED.sub("", kind)
 
 
 def _of(family: str) -> JsonDict:

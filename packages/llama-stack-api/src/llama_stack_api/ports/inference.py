@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message
 from llama_stack_api.native.rerank import RerankRequest, RerankResponse
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
 from llama_stack_api.openai.completions import Completion, CompletionRequest
@@ -19,11 +18,14 @@ from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsRespo
 from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedReply, EncodedStream
 
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message
+
 ChatReply: TypeAlias = (
     ChatCompletion | EncodedReply[ChatCompletion] | AsyncIterator[ChatCompletionChunk] | EncodedStream
 )
 CompletionReply: TypeAlias = Completion | EncodedReply[Completion] | AsyncIterator[Completion] | EncodedStream
-MessageReply: TypeAlias = EncodedReply[Message] | EncodedStream
+MessageReply: TypeAlias = "EncodedReply[Message] | EncodedStream"
 EmbeddingsReply: TypeAlias = EmbeddingsResponse | EncodedReply[EmbeddingsResponse]
 
 

@@ -16,6 +16,8 @@ loop            carries it out, each effect a journalled step
 ├── toolbox         tools that run; tools/: which there are
 └── compaction      summaries of a context, and of thoughts
 guardrails      shields at the borders of a response
+output_guard    a text that comes in pieces, held back until shields have seen it
+redaction       the texts in JSON values, and the values with others in their place
 
 What is kept, and shown
 entries, ids    items, and what the model was shown of them; arguments: those of a call

@@ -40,6 +40,10 @@ class FileContent:
     content_type: str = ""
 
 
+class UnknownFile(InvalidRequest):
+    """The request names a file that its caller does not have here."""
+
+
 class FilePort(Protocol):
     async def content(self, principal: Principal, file_id: str) -> FileContent:
         """A file that the principal may read; `NotFound` otherwise."""
@@ -60,13 +64,16 @@ class FetchedAttachments:
         )
         if not wanted:
             return list(entries)
-        if len(wanted) > self._limits.count_max:
-            raise self._beyond("count_max", "The input has too many images and files")
-        found = dict(zip(wanted, await self._all(list(wanted), call), strict=True))
+        found = dict(zip(wanted, await self.load(list(wanted), call), strict=True))
         return [_with_parts(entry, found) for entry in entries]
 
-    async def _all(self, references: Sequence[Reference], call: Call) -> list[Part]:
-        """Each once, some at a time; the first failure stops the rest."""
+    async def load(self, references: Sequence[Reference], call: Call) -> list[Part]:
+        """What each holds, in their order: `image_url` for an image; for a file `text` or `file_data`, and `filename`.
+
+        Some are fetched at a time; the first failure stops the rest. `InvalidRequest`, and `UnknownFile` of those.
+        """
+        if len(references) > self._limits.count_max:
+            raise self._beyond("count_max", "The input has too many images and files")
         free = asyncio.Semaphore(self._limits.parallel_max)
         total = 0
 
@@ -147,7 +154,7 @@ class FetchedAttachments:
                 return await self._files.content(call.principal, file_id)
             except NotFound:
                 pass
-        raise _invalid(code, f"The input names the file '{file_id}', which does not exist.")
+        raise UnknownFile(f"The input names the file '{file_id}', which does not exist.", code=code, param="input")
 
     def _image_too_large(self) -> InvalidRequest:
         return self._beyond("image_bytes_max", "An image of the input is too large", "bytes", code="image_too_large")

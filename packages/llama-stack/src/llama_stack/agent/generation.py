@@ -22,10 +22,11 @@ from llama_stack.agent.entries import Entry, Event
 from llama_stack.agent.guarded import GuardedEvents, Refused
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.outgoing import Outgoing
-from llama_stack.agent.ports import Attachments, Model
+from llama_stack.agent.ports import Attachments, Model, Violation
+from llama_stack.agent.redacted_input import redacted
 from llama_stack.agent.seals import Seals
 from llama_stack.agent.state import only_first
-from llama_stack.agent.turn import Generated, Turn, Usage, total
+from llama_stack.agent.turn import Generated, ServerCall, Turn, Usage, total
 from llama_stack.config.responses import AgentLimits
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
@@ -71,7 +72,7 @@ class Generator:
                 logging.getLogger(__name__).warning("a model's stream broke and is tried again: %s", broken.error)
 
     async def _request(self, ask: Ask) -> ChatCompletionRequest:
-        entries = await self._with_attachments(ask.entries)
+        entries = await self.with_attachments(ask.entries)
         instructions = self.turn.request.get("instructions")
         messages = chat_messages(
             entries,
@@ -82,14 +83,20 @@ class Generator:
         )
         return chat_request(self.turn.request, messages, ask.choice, max_tokens=ask.max_tokens)
 
-    async def _with_attachments(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Each is fetched once in a run."""
+    async def with_attachments(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """The entries as a model is shown them. Each is fetched once in a run."""
         if self.attachments is None:
             return entries
         fresh = [entry for entry in entries if id(entry) not in self._inlined]
-        inlined = await self.attachments.inline(fresh, self.call) if fresh else []
+        inlined = await self._passing(fresh, await self.attachments.inline(fresh, self.call)) if fresh else []
         self._inlined |= {id(entry): (entry, whole) for entry, whole in zip(fresh, inlined, strict=True)}
         return [self._inlined[id(entry)][1] for entry in entries]
+
+    async def _passing(self, entries: Sequence[Entry], inlined: Sequence[Entry]) -> Sequence[Entry]:
+        """What guardrails leave of files that are shown as text: the rest they have seen before."""
+        if self.guardrails is None or inlined == entries:
+            return inlined
+        return await redacted(inlined, self.guardrails, self.seals.unseal)
 
     async def _stream(self, ask: Ask, request: ChatCompletionRequest) -> Generated:
         shown = _Shown(self, ask)
@@ -145,7 +152,8 @@ class _Shown:
         self._first_only = of.turn.request.get("parallel_tool_calls") is False
         self._usage: Usage | None = None  # of summaries
         rails = of.guardrails
-        self._guarded = GuardedEvents(rails) if rails is not None and rails.checks_output else None
+        seal = (lambda text: of.seals.seal("reasoning", text)) if of.seals.available else None
+        self._guarded = GuardedEvents(rails, seal) if rails is not None and rails.checks_output else None
         self._outgoing = Outgoing(of.emitter, first_only=self._first_only)
         self._refusal: list[Event] = []
         self.begun = False
@@ -154,9 +162,11 @@ class _Shown:
             {tool.name: tool for tool in (*ask.tools, *ask.choice.offered)},
             citations=_citing(ask.entries, numbered=of.turn.tools_told),
             coalesce=of.coalesce,
-            seal=(lambda text: of.seals.seal("reasoning", text)) if of.seals.available else None,
+            seal=seal,
             summarize=of.summarises,
             response_id=of.emitter.response_id,
+            # Tokens of calls, and tokens that might have been, are in no text that shields are shown.
+            logprobs=self._guarded is None,
         )
 
     async def feed(self, block: bytes) -> None:
@@ -178,8 +188,16 @@ class _Shown:
         generated = self.assembler.generated
         generated = msgspec.structs.replace(generated, usage=total(generated.usage, self._usage))
         for entry in generated.entries:
-            entry.item = self._outgoing.renamed(entry.item)
+            item = entry.item if self._guarded is None else self._guarded.shown(entry.item)
+            entry.item = self._outgoing.renamed(item)
+        generated.calls = [await self._passing(call) for call in generated.calls]
         return only_first(generated) if self._first_only else generated
+
+    async def _passing(self, made: ServerCall) -> ServerCall:
+        """With arguments as guardrails leave them. One that they block is blocked when it is to run."""
+        rails = self._of.guardrails
+        left = made.call if rails is None or not rails.checks_output else await rails.arguments(made.call)
+        return made if isinstance(left, Violation) else ServerCall(made.item_id, left)
 
     async def _summarise(self) -> None:
         while self.assembler.pending_summary is not None and not self.refused:
@@ -201,7 +219,8 @@ class _Shown:
             await guarded.feed(events, checked)
         except Refused as refused:
             self.refused = True
-            self._refusal = self.assembler.refuse(refused.message, refused.shown, refused.item_id, place=refused.place)
+            said = self.assembler.refuse(refused.message, refused.shown, refused.item_id, place=refused.place)
+            self._refusal = guarded.all_shown(said)
         return checked
 
 

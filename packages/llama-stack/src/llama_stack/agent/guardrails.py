@@ -1,47 +1,28 @@
 """Shields at the four places of a response where text crosses a border: input, a tool's arguments, its result, output.
 
+Each method gives a violation, or what may go on: what it was given, or that with other texts where a shield redacts.
 Long text is checked in windows that overlap, so that the characters sent to the shields stay proportional to the
 text. A shield that cannot answer raises: what nobody has checked goes no further.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import msgspec
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 from llama_stack.agent.entries import ModelCall
-from llama_stack.agent.ports import Shields, Violation
-from llama_stack.dialects.openai.errors import UNREADABLE
+from llama_stack.agent.output_guard import OutputGuard, Windows
+from llama_stack.agent.ports import Redacted, Shields, Violation
+from llama_stack.agent.readable import plain, readable
+from llama_stack.agent.redaction import texts_in, with_texts
 from llama_stack_api.principal import Call
 
+__all__ = ["Guardrails", "OutputGuard", "Standing", "Windows"]
 
-@dataclass(frozen=True, slots=True)
-class Windows:
-    """How text is cut for the shields, in characters.
+CANNOT = "This holds what must not be passed on, and cannot be passed on without it."
 
-    Output is first checked after `first_chars`, so that a reader waits little, then in windows that double up to
-    `chars_max`. Each check sees `overlap_chars` of what came before, for what stands astride two windows. The last
-    check of an output sees it as a whole, or its last `whole_chars_max`.
-    """
-
-    first_chars: int = 256
-    chars_max: int = 4096
-    overlap_chars: int = 512
-    whole_chars_max: int = 16_384
-
-    def __post_init__(self) -> None:
-        if not 0 < self.first_chars <= self.chars_max or self.overlap_chars < 0:
-            raise ValueError("a window has at least one character, and the first is no longer than the others")
-        if self.whole_chars_max < self.chars_max + self.overlap_chars:
-            raise ValueError("the last check must see at least a window and its overlap")
-
-    def of(self, text: str) -> Iterator[str]:
-        """The windows of a text that is there as a whole."""
-        for start in range(0, len(text), self.chars_max):
-            yield text[max(0, start - self.overlap_chars) : start + self.chars_max]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +40,7 @@ class Standing:
 class Guardrails:
     """Shields on behalf of a `call`: `ids`, which its request names, stand on both sides, beside those of `standing`.
     All are known to `shields`: see `Shields.check`. What the model is shown is its input, results of tools included;
-    what it says is its output, arguments for tools included."""
+    what it says is its output, arguments for tools included. Each shield sees what the one before it has left."""
 
     def __init__(
         self,
@@ -81,93 +62,120 @@ class Guardrails:
     def checks_output(self) -> bool:
         return bool(self._output_ids)
 
-    async def input(self, messages: Sequence[dict[str, Any]]) -> Violation | None:
+    async def input(self, messages: list[dict[str, Any]]) -> Violation | list[dict[str, Any]]:
         """Checks chat messages before the model sees them."""
-        return await self._check(self._input_ids, messages) if messages else None
+        return await self._left(self._input_ids, messages, _readable)
 
-    async def arguments(self, call: ModelCall) -> Violation | None:
-        """Checks a tool's arguments before it runs."""
-        return await self.answer(f"{call.name} {_plain(call.arguments)}")
+    async def texts(self, value: T, shown: Callable[[T], list[dict[str, Any]]]) -> Violation | T:
+        """The same of JSON that is `shown` to the model as chat messages."""
+        return await self._left(self._input_ids, value, lambda value: _readable(shown(value)))
 
-    async def answer(self, text: str) -> Violation | None:
+    async def arguments(self, call: ModelCall) -> Violation | ModelCall:
+        """Checks a tool's arguments before it runs. They stay JSON where they are."""
+        said = {"arguments": call.arguments}
+
+        def shown(said: dict[str, str]) -> list[dict[str, Any]]:
+            return [{"role": "assistant", "content": f"{call.name} {plain(said['arguments'])}"}]
+
+        if len(call.arguments) > self._windows.whole_chars_max:
+            text = shown(said)[0]["content"]
+            left = await self.answer(text)
+            if isinstance(left, Violation) or left == text:
+                return left if isinstance(left, Violation) else call
+        found = await self._left(self._output_ids, said, shown)
+        return found if isinstance(found, Violation) else replace_arguments(call, found["arguments"])
+
+    async def answer(self, text: str) -> Violation | str:
         """Checks what the model says, where it is there as a whole."""
         if len(text) <= self._windows.whole_chars_max:
-            return await self._check_output(text) if text else None
-        return await self._check_text(self._output_ids, text, role="assistant")
+            return await self._check_output(text)
+        return await self._long(self._output_ids, text, role="assistant")
 
-    async def result(self, call: ModelCall, shown: str | Sequence[dict[str, Any]]) -> Violation | None:
+    async def result(
+        self, call: ModelCall, shown: str | list[dict[str, Any]]
+    ) -> Violation | str | list[dict[str, Any]]:
         """Checks what a tool answered (text, or parts of a chat message) before the model sees it."""
-        parts = [{"type": "text", "text": shown}] if isinstance(shown, str) else shown
-        text = "\n".join(part["text"] for part in parts if part.get("type") == "text")
-        violation = await self._check_text(self._input_ids, text, role="tool", tool_call_id=call.id)
-        others = [part for part in parts if part.get("type") != "text"]
-        if violation is None and others:
-            # A tool message holds only text; what else there is, the model is shown as a user's.
-            violation = await self._check(self._input_ids, [{"role": "user", "content": others}])
-        return violation
+        if isinstance(shown, str):
+            return await self._long(self._input_ids, shown, role="tool", tool_call_id=call.id)
+        text = "\n".join(part["text"] for part in shown if part.get("type") == "text")
+        others = [part for part in shown if part.get("type") != "text"]
+        left = await self._long(self._input_ids, text, role="tool", tool_call_id=call.id)
+        if isinstance(left, Violation):
+            return left
+        # A tool message holds only text; what else there is, the model is shown as a user's.
+        beside: list[dict[str, Any]] = [{"role": "user", "content": others}] if others else []
+        kept = await self._left(self._input_ids, beside, _readable)
+        if isinstance(kept, Violation):
+            return kept
+        if left == text and kept is beside:
+            return shown
+        others = kept[0]["content"] if kept else []
+        return [{"type": "text", "text": left}, *others]
 
     def output(self) -> OutputGuard:
         """For one text part of the model's."""
         return OutputGuard(self._check_output, self._windows)
 
-    async def _check_output(self, text: str) -> Violation | None:
-        return await self._check(self._output_ids, [{"role": "assistant", "content": text}])
+    async def _check_output(self, text: str) -> Violation | str:
+        return await self._text(self._output_ids, text, role="assistant")
 
-    async def _check_text(self, ids: Sequence[str], text: str, **message: str) -> Violation | None:
-        for window in self._windows.of(text):
-            violation = await self._check(ids, [{**message, "content": window}])
-            if violation is not None:
-                return violation
-        return None
+    async def _long(self, ids: Sequence[str], text: str, **message: str) -> Violation | str:
+        async def check(window: str) -> Violation | str:
+            return await self._text(ids, window, **message)
 
-    async def _check(self, ids: Sequence[str], messages: Sequence[dict[str, Any]]) -> Violation | None:
-        return await self._shields.check(ids, messages, self._call) if ids else None
+        windows = replace(self._windows, first_chars=self._windows.chars_max)
+        guard = OutputGuard(check, windows, whole=False)
+        begun = await guard.feed(text)
+        rest = begun if isinstance(begun, Violation) else await guard.finish()
+        return rest if isinstance(begun, Violation) or isinstance(rest, Violation) else begun + rest
 
+    async def _text(self, ids: Sequence[str], text: str, **message: str) -> Violation | str:
+        while text:
+            found = await self._check(ids, [{**message, "content": text}])
+            if not isinstance(found, Redacted):
+                return found or text
+            [text] = found.texts
+            ids = _after(ids, found.shield_id)
+        return text
 
-class OutputGuard:
-    """Holds text back until it was checked. After a violation nothing is released any more.
+    async def _left(self, ids: Sequence[str], value: T, shown: Callable[[T], list[dict[str, Any]]]) -> Violation | T:
+        while True:
+            found = await self._check(ids, shown(value))
+            if not isinstance(found, Redacted):
+                return found or value
+            left = await self._redacted(found.shield_id, value, shown)
+            if isinstance(left, Violation):
+                return left
+            value, ids = left, _after(ids, found.shield_id)
 
-    A violation that no window shows by itself, only the whole, is found at the end, when earlier windows are out.
-    """
+    async def _redacted(self, shield_id: str, value: T, shown: Callable[[T], list[dict[str, Any]]]) -> Violation | T:
+        """The value as the shield leaves it, text by text. It has to be content with that."""
+        asked = [_asked(part) for part in (value if isinstance(value, list) else [value])]
+        found = await self._check([shield_id], [message for message in asked if message["content"]])
+        if isinstance(found, Violation):
+            return found
+        left: T = value if found is None else with_texts(value, found.texts)
+        again = await self._check([shield_id], shown(left))
+        return Violation(shield_id, CANNOT) if isinstance(again, Redacted) else again or left
 
-    def __init__(self, check: Callable[[str], Awaitable[Violation | None]], windows: Windows) -> None:
-        self._check = check
-        self._windows = windows
-        self._next_chars = windows.first_chars
-        self._held = ""
-        self._before = ""
-        """The end of what was released, as much of it as a check may see."""
-        self._checks = 0
-        self._violation: Violation | None = None
-
-    async def feed(self, delta: str) -> str | Violation:
-        """The text that may be shown now, which mostly is none."""
-        text, start = self._held + delta, 0
-        while self._violation is None and len(text) - start >= self._next_chars:
-            window = text[start : start + self._windows.chars_max]
-            await self._look_at(window, self._windows.overlap_chars)
-            start += len(window)
-            self._next_chars = min(2 * self._next_chars, self._windows.chars_max)
-        self._held = text[start:]
-        return self._violation or text[:start]
-
-    async def finish(self) -> str | Violation:
-        """The rest, after a look at the whole."""
-        rest, self._held = self._held, ""
-        if self._violation is None and (rest or self._checks > 1):
-            await self._look_at(rest, self._windows.whole_chars_max - len(rest))
-        return self._violation or rest
-
-    async def _look_at(self, text: str, chars_before: int) -> None:
-        self._checks += 1
-        seen = self._before[max(0, len(self._before) - chars_before) :] + text
-        self._violation = await self._check(seen)
-        self._before = (self._before + text)[-self._windows.whole_chars_max :]
+    async def _check(self, ids: Sequence[str], messages: Sequence[dict[str, Any]]) -> Violation | Redacted | None:
+        return await self._shields.check(ids, messages, self._call) if ids and messages else None
 
 
-def _plain(arguments: str) -> str:
-    """JSON without escapes, behind which a word could hide from a shield; what is no JSON stays as it is."""
-    try:
-        return msgspec.json.encode(msgspec.json.decode(arguments)).decode()
-    except UNREADABLE:
-        return arguments
+def replace_arguments(call: ModelCall, arguments: str) -> ModelCall:
+    return call if arguments == call.arguments else ModelCall(call.id, call.name, arguments)
+
+
+def _readable(messages: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [readable(message) for message in messages]
+
+
+def _asked(value: Any) -> dict[str, Any]:
+    """The texts of a value as a message that holds nothing else."""
+    said_by_model = isinstance(value, dict) and (value.get("role") == "assistant" or "arguments" in value)
+    parts = [{"type": "text", "text": text} for text in texts_in(value)]
+    return {"role": "assistant" if said_by_model else "user", "content": parts}
+
+
+def _after(ids: Sequence[str], shield_id: str) -> Sequence[str]:
+    return ids[list(ids).index(shield_id) + 1 :]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from llama_stack.agent.guardrails import Guardrails, Standing
 from llama_stack.agent.loop import Loop
 from llama_stack.agent.ports import AgentMetrics, Attachments, History, Model, Shields
 from llama_stack.agent.record import Record
+from llama_stack.agent.redacted_input import redact
 from llama_stack.agent.response import ResponseJson
 from llama_stack.agent.seals import Seals
 from llama_stack.agent.state import Settings, State
@@ -30,7 +32,7 @@ from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.handle import Ending, RunHandle
 from llama_stack.runs.model import Closing, Outcome, RunStatus
 from llama_stack.runs.secrets import Sealer, call_of, open_secrets, with_attributes
-from llama_stack_api.errors import InvalidRequest, NotFound
+from llama_stack_api.errors import InvalidRequest, LlamaStackError, NotFound
 from llama_stack_api.principal import Call, Principal
 
 STATUS: Final[Mapping[RunStatus, str]] = {
@@ -122,6 +124,14 @@ class ResponseKind:
         event = response.json.event(f"response.{STATUS[finish.status]}", run.next_event, body)
         documents = {TURN: msgspec.json.encode(entries)} if run.stored else {}
         return Outcome(finish.status, body, finish.error, [event], documents)
+
+    async def redact(self, turn: Turn, call: Call) -> None:
+        """Puts what shields leave of the input of a new turn in its place. What they cannot judge now, the run asks
+        them about."""
+        guardrails = self._guardrails(turn.request, call)
+        if guardrails is not None:
+            with suppress(LlamaStackError):
+                await redact(turn, guardrails, Seals(self._sealer, call.principal).unseal)
 
     async def close(self, ending: Ending) -> Closing:
         return await closing.close(ending, self._metrics)

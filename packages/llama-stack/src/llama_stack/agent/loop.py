@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,15 +14,15 @@ from llama_stack.agent.emitter import Emitter
 from llama_stack.agent.entries import Entry
 from llama_stack.agent.generation import Generator
 from llama_stack.agent.guarded import refusal
-from llama_stack.agent.guardrails import Guardrails
+from llama_stack.agent.guardrails import CANNOT, Guardrails
 from llama_stack.agent.ids import derived_id
+from llama_stack.agent.ports import Violation
 from llama_stack.agent.state import State
+from llama_stack.agent.together import together
 from llama_stack.agent.toolbox import Toolbox
 from llama_stack.agent.turn import Compacted, Generated
 from llama_stack.runs.errors import StepFailed
 from llama_stack.runs.handle import RunHandle
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -77,9 +74,14 @@ class Loop:
 
         async def effect() -> bytes:
             instructions = turn.request.get("instructions")
-            messages = chat_messages(turn.input, instructions=instructions, unseal=self.generator.seals.unseal)
-            violation = await guardrails.input(messages)
-            return msgspec.json.encode(None if violation is None else violation.message)
+            shown = await self.generator.with_attachments(turn.input)
+            if turn.checked and shown == turn.input:
+                return msgspec.json.encode(None)
+            messages = chat_messages(shown, instructions=instructions, unseal=self.generator.seals.unseal)
+            left = await guardrails.input(messages)
+            if isinstance(left, Violation):
+                return msgspec.json.encode(left.message)
+            return msgspec.json.encode(None if left == messages else CANNOT)
 
         try:
             result = await self.run.steps.run_step("guard:input", "guard", idempotent=True, intent=b"", effect=effect)
@@ -151,15 +153,3 @@ class Loop:
         else:
             compacted = msgspec.json.decode(result, type=Compacted)
             self.state.compacted(compacted.entry, compacted.usage)
-
-
-async def together(work: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """All at the same time; the first that fails ends the others."""
-    if len(work) == 1:
-        return [await work[0]]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]

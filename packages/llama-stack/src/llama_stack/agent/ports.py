@@ -40,11 +40,20 @@ class Violation:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """What a shield lets pass in place of what it was shown: a text for each text that is not empty, in order."""
+
+    shield_id: str
+    texts: tuple[str, ...]
+
+
 class Shields(Protocol):
     async def check(
         self, shield_ids: Sequence[str], messages: Sequence[dict[str, Any]], call: Call
-    ) -> Violation | None:
-        """The first violation that one of the shields finds in chat messages. `NotFound` for an unknown shield."""
+    ) -> Violation | Redacted | None:
+        """What the first of the shields says that does not let chat messages pass as they are; those after it have not
+        been asked. The texts of messages are their contents. `NotFound` for an unknown shield."""
         ...
 
 

@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 import msgspec
 
 from llama_stack.agent.effects import Changed, Planned, Ran
 from llama_stack.agent.emitter import Emitter
-from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.entries import Entry, Item, ModelCall
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ids import derived_id
 from llama_stack.agent.ports import AgentMetrics, Violation
+from llama_stack.agent.readable import text_in
 from llama_stack.agent.tools.base import BoundTool, Listing, ServerTool, ToolContext, ToolResult
 from llama_stack.agent.tools.errors import DefinitionChanged
 from llama_stack.agent.turn import ToolDone
@@ -25,6 +27,9 @@ from llama_stack.runs.errors import StepFailed, StepInterrupted
 from llama_stack.runs.handle import RunHandle
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Call
+
+RESULT_BLOCKED: Final = "The tool's result was blocked"
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -126,14 +131,30 @@ class Toolbox:
     async def _guarded(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolDone:
         call = planned.call
         if self.guardrails is not None:
-            _check(await self.guardrails.arguments(call), "The call was blocked")
+            call = _passed(await self.guardrails.arguments(call), "The call was blocked")
+            planned = replace(planned, call=call)
         try:
             result = await self._run(planned, item, tool, context)
         except DefinitionChanged as changed:
             return ToolDone(pin=changed.pin)
+        except LlamaStackError as error:
+            # What went wrong is told to the model, often in the words of the tool.
+            if self.guardrails is not None:
+                left = _passed(await self.guardrails.result(call, error.message), "The tool's error was blocked")
+                error.message = str(left)
+            raise
         if self.guardrails is not None and result.entry.shown:
-            _check(await self.guardrails.result(call, result.entry.shown), "The tool's result was blocked")
+            result = replace(result, entry=await self._result_left(result.entry, call, self.guardrails))
         return _done(result)
+
+    async def _result_left(self, entry: Entry, call: ModelCall, rails: Guardrails) -> Entry:
+        """What was redacted for the model is redacted in the item too."""
+        left = _passed(await rails.result(call, entry.shown or ""), RESULT_BLOCKED)
+        if left == entry.shown:
+            return entry
+        told: list[Item] = [{name: entry.item[name] for name in ("output", "results") if entry.item.get(name)}]
+        kept = await rails.texts(told, _as_message)
+        return msgspec.structs.replace(entry, shown=left, item=entry.item | _passed(kept, RESULT_BLOCKED)[0])
 
     async def _run(self, planned: Planned, item: Item, tool: ServerTool, context: ToolContext) -> ToolResult:
         timeout_s = self._timeout_s(tool)
@@ -190,11 +211,15 @@ def _outcome(done: ToolDone) -> str:
     return str(error["type"]) if isinstance(error, dict) and "type" in error else "error"
 
 
+def _as_message(told: list[Item]) -> list[Item]:
+    return [{"role": "user", "content": text_in(told)}]
+
+
 def _done(result: ToolResult) -> ToolDone:
     return ToolDone([result.entry, *result.more])
 
 
-def _check(violation: Violation | None, what: str) -> None:
-    if violation is not None:
-        raise LlamaStackError(f"{what} by the shield {violation.shield_id}: {violation.message}",
-                              code="guardrail_violation")  # fmt: skip
+def _passed(left: Violation | T, what: str) -> T:
+    if isinstance(left, Violation):
+        raise LlamaStackError(f"{what} by the shield {left.shield_id}: {left.message}", code="guardrail_violation")
+    return left

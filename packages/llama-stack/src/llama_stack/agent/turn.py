@@ -26,7 +26,8 @@ class Turn(msgspec.Struct, omit_defaults=True):
     request, where an idempotency key came with it. Times are Unix seconds.
 
     `tools_told`: the model cannot call tools, so files are searched before it is asked, and it is told what was found.
-    `context_length` is the model's, in tokens, where it is known.
+    `context_length` is the model's, in tokens, where it is known. `checked`: guardrails have let the input pass, as it
+    stands here.
     """
 
     request: dict[str, Any]
@@ -40,6 +41,7 @@ class Turn(msgspec.Struct, omit_defaults=True):
     digest: str = ""
     tools_told: bool = False
     context_length: int | None = None
+    checked: bool = False
 
 
 def server_key(tool: Mapping[str, Any]) -> str:

@@ -25,7 +25,8 @@ class Operation:
     """One method of one exact path: its handler, and what the OpenAPI document says of it.
 
     `events` gives the type of a stream's events, which the document alone needs, `errors` that of an error's body where
-    it is not OpenAI's, `media_type` that of a reply which is not JSON.
+    it is not OpenAI's, `media_type` that of a reply which is not JSON. `types` gives the types of the request and the
+    reply where no start should wait for their import.
     """
 
     method: str
@@ -36,6 +37,8 @@ class Operation:
     tag: str
     reply: type[BaseModel] | UnionType | None = None
     request: type[BaseModel] | None = None
+    query: type[BaseModel] | None = None
+    types: Callable[[], tuple[type[BaseModel], type[BaseModel]]] | None = None
     events: Callable[[], Any] | None = None
     errors: type[BaseModel] | None = None
     media_type: str | None = None

@@ -12,9 +12,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.routing import APIRoute
@@ -135,6 +135,7 @@ class DocumentedApp(FastAPI):
             document = super().openapi()
         for path, operation in ((path, each) for path, item in document["paths"].items() for each in item.values()):
             _put_events_in_place(operation["responses"])
+            _put_errors_into_json(operation["responses"])
             if path in PUBLIC_PATHS:
                 operation["security"] = []
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
@@ -205,17 +206,18 @@ class Direct:
 
 
 def _document(app: FastAPI, operation: Operation) -> None:
+    request, reply = (operation.request, operation.reply) if operation.types is None else operation.types()
     responses = {} if operation.errors is None else documented_errors(operation.errors)
     if operation.events is not None:
         responses[EVENTS] = {"model": operation.events()}
     app.add_api_route(
         operation.path,
-        _signature(operation),
+        _signature(operation.name, request, operation.query),
         methods=[operation.method],
         name=operation.name,
         summary=operation.summary,
         tags=[operation.tag],
-        response_model=operation.reply,
+        response_model=reply,
         response_class=JSONResponse if operation.media_type is None else PlainTextResponse,
         responses=responses,
     )
@@ -224,25 +226,35 @@ def _document(app: FastAPI, operation: Operation) -> None:
     route.app = Direct(operation.handler)
 
 
-def _signature(operation: Operation) -> Any:
-    """What FastAPI reads the request's type from. It is never called: the route's application is the handler itself."""
+def _signature(name: str, request: Any, query: Any) -> Any:
+    """What FastAPI reads the request's types from. Never called: the route's application is the handler itself."""
 
     async def endpoint() -> None:
-        raise AssertionError(f"{operation.name} is answered by its handler")
+        raise AssertionError(f"{name} is answered by its handler")
 
-    body = [] if operation.request is None else [_parameter(operation.request)]
-    endpoint.__signature__ = inspect.Signature(body)  # type: ignore[attr-defined]
+    parameters = [] if request is None else [_parameter("body", request)]
+    if query is not None:
+        parameters.append(_parameter("query", Annotated[query, Query()]))
+    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return endpoint
 
 
-def _parameter(annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter("body", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
+def _parameter(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=annotation)
 
 
 def _put_events_in_place(responses: dict[str, Any]) -> None:
     events = responses.pop(EVENTS, None)
     if events is not None:
         responses["200"]["content"][sse.MEDIA_TYPE] = {"schema": events["content"]["application/json"]["schema"]}
+
+
+def _put_errors_into_json(responses: dict[str, Any]) -> None:
+    """FastAPI documents them with the media type of the reply."""
+    for status, response in responses.items():
+        if status.startswith(("4", "5")) and "content" in response:
+            (content,) = response["content"].values()
+            response["content"] = {"application/json": content}
 
 
 def _invalid(error: RequestValidationError, exchange: Exchange) -> LlamaStackError:

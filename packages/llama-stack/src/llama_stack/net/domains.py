@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from urllib.parse import urlsplit
+
+from yarl import URL
 
 
 def domain_of(said: str) -> str:
-    """The host name in what a caller calls a domain: `https://example.com/` too."""
-    host = host_of(said) if "://" in said else said.partition("/")[0]
-    return (host or said).strip().lower().strip(".").removeprefix("*.")
+    """The host name in what a caller calls a domain: `https://example.com/` and `*.example.com:8080` too."""
+    named = said.strip().rpartition("://")[2].removeprefix("*.")
+    return host_of(f"http://{named}").strip(".") or named.lower()
 
 
 def is_allowed(url: str, domains: Iterable[str]) -> bool:
@@ -24,8 +25,8 @@ def is_page(url: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host name of an address, in lower case; empty if it has none."""
+    """The host name of an address, as it is asked for: in lower case and ASCII. Empty if it has none."""
     try:
-        return (urlsplit(url).hostname or "").lower().rstrip(".")
+        return (URL(url).raw_host or "").lower().rstrip(".")
     except ValueError:
         return ""

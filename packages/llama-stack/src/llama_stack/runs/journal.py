@@ -103,7 +103,7 @@ class Journal(RunReader):
         documents = ({**_held(run.id, run.fence), "new_name": name, "new_body": body} for name, body in given.items())
         created, *_ = await self._database.write(
             (statement, {**params, **limit}),
-            *((self._statements.document, each) for each in documents),
+            *((self._statements.given_document, each) for each in documents),
             durable=holder is None,
         )
         if created.rows:

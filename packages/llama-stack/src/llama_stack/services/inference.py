@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
@@ -22,8 +22,7 @@ from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack.dialects.openai.usage import Usage
 from llama_stack.routing.attempts import Attempts
 from llama_stack.routing.table import Entry, RoutingTable, Target
-from llama_stack.services.streams import OpenStream, Recorder, Relay, close, ended, first_block, recorded
-from llama_stack_api.anthropic.messages import CreateMessageRequest
+from llama_stack.services.streams import OpenStream, Recorder, Relay, begun, close, ended, first_block, recorded
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
@@ -38,7 +37,12 @@ from llama_stack_api.ports.inference import ModelType
 from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedReply, EncodedStream
 
-Params: TypeAlias = ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest | CreateMessageRequest
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CreateMessageRequest
+
+Params: TypeAlias = (
+    "ChatCompletionRequest | CompletionRequest | EmbeddingsRequest | RerankRequest | CreateMessageRequest"
+)
 Streamed: TypeAlias = ChatCompletionRequest | CompletionRequest
 
 STORED_BYTES_MAX = 64 * 1024 * 1024
@@ -133,8 +137,7 @@ class InferenceRouter:
 
             stream, target = await self._run(_MESSAGE, entry, call, opened, started)
             blocks = self._blocks(_MESSAGE, entry, target, stream, started)
-            await anext(blocks)
-            return Served(blocks, target.provider_id, entry.identifier)
+            return Served(await begun(blocks), target.provider_id, entry.identifier)
 
         async def answered(target: Target) -> tuple[bytes, Usage | None]:
             reply = await _method(target, _MESSAGE)(_for_target(params, target), call)
@@ -210,9 +213,7 @@ class InferenceRouter:
         if recorder is not None:
             assert isinstance(params, ChatCompletionRequest)
             blocks = recorded(blocks, stream.relay, recorder, params, call, self._stored_bytes_max)
-        # Closing a generator that has not begun would not run its clean-up.
-        await anext(blocks)
-        return Served(blocks, target.provider_id, entry.identifier)
+        return Served(await begun(blocks), target.provider_id, entry.identifier)
 
     async def _blocks(
         self, operation: _Operation, entry: Entry, target: Target, stream: OpenStream, started: float

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
@@ -15,6 +15,8 @@ from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedStream
+
+T = TypeVar("T")
 
 ENDING_S = 0.25
 """How long an upstream may take to end a reply whose last event has come: only then is its connection used again."""
@@ -68,6 +70,13 @@ async def first_block(source: AsyncIterator[bytes], relay: Relay) -> bytes:
         if block := relay.feed(data):
             return block
     return relay.finish()
+
+
+async def begun(generator: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The generator, of which the first item is taken, which has to be empty: closing one that has not begun would not
+    run its clean-up."""
+    await anext(generator)
+    return generator
 
 
 async def ended(source: AsyncIterator[bytes]) -> None:

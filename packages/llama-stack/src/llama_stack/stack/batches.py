@@ -12,9 +12,10 @@ from llama_stack.config.server import ServerConfig
 from llama_stack.runs.engine import RunEngine
 from llama_stack.runs.limits import Endurance
 from llama_stack.security.sealing import KeySealer
+from llama_stack.services.batches.job import WINDOW_S
 from llama_stack.services.batches.kind import BatchKind
 from llama_stack.services.batches.lines import Endpoint, LineLimits, LineRunner
-from llama_stack.services.batches.openai import WINDOW_S, BatchService
+from llama_stack.services.batches.openai import BatchService
 from llama_stack.services.batches.output import BatchOutputs
 from llama_stack.services.batches.pace import Pace
 from llama_stack.services.batches.starting import BatchStarter
@@ -55,8 +56,8 @@ def batching(server: ServerConfig, files: FileParts, database: Database, sealer:
     return Batching(table, lines, kind)
 
 
-def batch_starter(engine: RunEngine, sealer: KeySealer, forwarded: Collection[str]) -> BatchStarter:
-    return BatchStarter(engine, sealer, FORWARDED.union(forwarded))
+def batch_starter(made: Batching, engine: RunEngine, sealer: KeySealer, forwarded: Collection[str]) -> BatchStarter:
+    return BatchStarter(made.table, engine, sealer, FORWARDED.union(forwarded))
 
 
 def open_batches(

@@ -137,7 +137,7 @@ def _open_batches(
     messages: MessageService,
 ) -> tuple[BatchService, MessageBatchService]:
     server, safety, files = base.config.server, inference.safety, stored.files
-    starter = batch_starter(work.engine, base.sealer, forwarded_headers(inference.providers))
+    starter = batch_starter(work.batching, work.engine, base.sealer, forwarded_headers(inference.providers))
     openai = openai_endpoints(safety.inference, responses.creation, safety.moderations, inference.models)
     batches = open_batches(
         server,

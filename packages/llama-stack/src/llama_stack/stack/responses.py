@@ -103,6 +103,7 @@ def response_service(config: RunConfig, parts: Parts, agent: Agent, engine: RunE
         shields=parts.shields,
         forwarded=forwarded_headers(parts.providers),
         limits=config.server.responses,
+        redact=agent.kind.redact,
     )
     return ResponseService(
         creation=ResponseCreation(engine, drafts, stored, parts.sealer),

@@ -44,6 +44,7 @@ class Assembler:
         seal: Callable[[str], str] | None = None,
         summarize: bool = False,
         response_id: str = "",
+        logprobs: bool = True,
     ) -> None:
         self.pending_summary: str | None = None
         self.generated = Generated(entries=[])
@@ -51,6 +52,7 @@ class Assembler:
         self._coalesce = coalesce
         self._seal = seal
         self._summarize = summarize
+        self._logprobs = logprobs
         self._output = Output(response_id)
         self._tools = tools
         self._calls = Calls(tools, self._output, coalesce=coalesce)
@@ -174,13 +176,13 @@ class Assembler:
         if stroke.kind == "refusal":
             answer.decline(stroke.value, events)
         else:
-            answer.say(stroke.value, stroke.logprobs, events)
+            answer.say(stroke.value, stroke.logprobs if self._logprobs else (), events)
 
     def _begin_answer(self, events: list[Event]) -> Answer:
         answer = self._open = Answer(self._output.place(), self._citations, events, coalesce=self._coalesce)
         self._answers.append(answer)
         for blank in self._blank:
-            answer.say(blank.value, blank.logprobs, events)
+            answer.say(blank.value, blank.logprobs if self._logprobs else (), events)
         self._blank.clear()
         return answer
 

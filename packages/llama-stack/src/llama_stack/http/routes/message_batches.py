@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from pydantic import BaseModel
+
 from llama_stack.http.dispatch import Operation
 from llama_stack.http.exchange import Exchange, not_json
 from llama_stack.services.batches.messages import PATH, MessageBatchService
-from llama_stack_api.anthropic.batches import CreateMessageBatchRequest, MessageBatch
 from llama_stack_api.anthropic.errors import ErrorResponse
 
 TAG = "Messages"
@@ -32,11 +33,16 @@ def message_batch_operations(batches: MessageBatchService) -> list[Operation]:
             name="create_message_batch",
             summary="Have many requests for messages answered within a day, without waiting for them.",
             tag=TAG,
-            request=CreateMessageBatchRequest,
-            reply=MessageBatch,
+            types=_types,
             errors=ErrorResponse,
         )
     ]
+
+
+def _types() -> tuple[type[BaseModel], type[BaseModel]]:
+    from llama_stack_api.anthropic.batches import CreateMessageBatchRequest, MessageBatch
+
+    return CreateMessageBatchRequest, MessageBatch
 
 
 def base_url(exchange: Exchange) -> str:

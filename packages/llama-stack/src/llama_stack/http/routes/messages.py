@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from pydantic import BaseModel
 
 from llama_stack.http.asgi import Headers
 from llama_stack.http.dispatch import Operation
@@ -15,7 +16,6 @@ from llama_stack.http.routes.inference import PROVIDER_HEADER
 from llama_stack.services.messages.service import MessageService
 from llama_stack.services.parsing import parse
 from llama_stack_api.anthropic.errors import ErrorResponse
-from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message, TokenCount
 
 TAG = "Messages"
 MODEL_HEADER = b"x-llama-stack-model"
@@ -25,6 +25,8 @@ ESTIMATED: Headers = [(b"x-llama-stack-token-count", b"estimated")]
 
 def message_operations(messages: MessageService) -> list[Operation]:
     async def create(exchange: Exchange) -> None:
+        from llama_stack_api.anthropic.messages import CreateMessageRequest
+
         request = parse(CreateMessageRequest, await exchange.read_json())
         served = await messages.create(request, exchange.call())
         headers = [
@@ -37,6 +39,8 @@ def message_operations(messages: MessageService) -> list[Operation]:
             await exchange.send_events(served.body, headers)
 
     async def count_tokens(exchange: Exchange) -> None:
+        from llama_stack_api.anthropic.messages import CountTokensRequest
+
         request = parse(CountTokensRequest, await exchange.read_json())
         counted = await messages.count_tokens(request, exchange.call())
         body = msgspec.json.encode({"input_tokens": counted.tokens})
@@ -50,8 +54,7 @@ def message_operations(messages: MessageService) -> list[Operation]:
             name="create_message",
             summary="Answer a conversation in Anthropic's words, whole or as a stream.",
             tag=TAG,
-            request=CreateMessageRequest,
-            reply=Message,
+            types=_of_create,
             events=_events,
             errors=ErrorResponse,
         ),
@@ -62,15 +65,28 @@ def message_operations(messages: MessageService) -> list[Operation]:
             name="count_message_tokens",
             summary="How many tokens a request for a message has, without asking the model.",
             tag=TAG,
-            request=CountTokensRequest,
-            reply=TokenCount,
+            types=_of_count_tokens,
             errors=ErrorResponse,
         ),
     ]
 
 
+# The types of this API are imported with its first request: no start should wait for them.
+
+
+def _of_create() -> tuple[type[BaseModel], type[BaseModel]]:
+    from llama_stack_api.anthropic.messages import CreateMessageRequest, Message
+
+    return CreateMessageRequest, Message
+
+
+def _of_count_tokens() -> tuple[type[BaseModel], type[BaseModel]]:
+    from llama_stack_api.anthropic.messages import CountTokensRequest, TokenCount
+
+    return CountTokensRequest, TokenCount
+
+
 def _events() -> Any:
-    # Types that no start should wait for.
     from llama_stack_api.anthropic.events import MessageStreamEvent
 
     return MessageStreamEvent

@@ -18,8 +18,9 @@ from llama_stack_api.openai.models import ModelList
 def model_operations(models: ModelService) -> list[Operation]:
     async def list_models(exchange: Exchange) -> None:
         listed: ModelList | ModelInfoList
+        params = _params(exchange)
         if exchange.is_anthropic:
-            listed = await models.list_infos(_params(exchange), exchange.call())
+            listed = await models.list_infos(params, exchange.call())
         else:
             listed = await models.list_models(exchange.call())
         await exchange.send_json(listed.model_dump_json(exclude_unset=True).encode())
@@ -33,6 +34,7 @@ def model_operations(models: ModelService) -> list[Operation]:
             summary="List the models that the server offers. With the header anthropic-version: those that answer "
             "messages, in Anthropic's shape, in pages by after_id, before_id and limit.",
             tag="Models",
+            query=ListParams,
             reply=ModelList | ModelInfoList,
         )
     ]

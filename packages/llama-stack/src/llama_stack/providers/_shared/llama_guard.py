@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from llama_stack.providers._shared.shields import text_of
+from llama_stack.providers._shared.safety.inputs import text_of
 from llama_stack_api.errors import ProviderError
 from llama_stack_api.openai.chat_messages import ImagePart, Message
 from llama_stack_api.openai.moderations import ModerationVerdict, verdict

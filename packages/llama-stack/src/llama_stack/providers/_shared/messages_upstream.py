@@ -7,18 +7,20 @@ and `anthropic-version`; replies are handed on as the bytes that came.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from pydantic import BaseModel
 
 from llama_stack.dialects.anthropic.errors import error_of_reply
 from llama_stack.providers._shared.openai_compatible import NetStream, Upstream
-from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.principal import Call
 from llama_stack_api.wire import EncodedReply, EncodedStream
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest, Message
 
 VERSION = "2023-06-01"
 VERSION_HEADER, BETA_HEADER = "anthropic-version", "anthropic-beta"
@@ -34,6 +36,8 @@ class MessagesUpstream(Upstream):
     async def anthropic_messages(
         self, params: CreateMessageRequest, call: Call
     ) -> EncodedReply[Message] | EncodedStream:
+        from llama_stack_api.anthropic.messages import Message
+
         self.check_message(params)
         if params.stream:
             return await self.message_stream(params, params.model, call)

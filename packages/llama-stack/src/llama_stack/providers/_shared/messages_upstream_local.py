@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.messages_upstream import MessagesUpstream
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
-from llama_stack_api.anthropic.messages import CountTokensRequest
 from llama_stack_api.errors import LlamaStackError, NotImplementedByProvider
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import ProviderContext
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest
 
 ASKED_AGAIN_S = 600.0
 ROUTES_REMEMBERED_MAX = 64

@@ -41,6 +41,7 @@ class AnthropicConfig(ChatByMessagesConfig):
 class Anthropic(ChatByMessages):
     quirks = Quirks(key_header="x-api-key", key_prefix="")
     runs_server_tools = True
+    own_names = "claude-"  # who asks for such a model, listed or not, means one of this provider's
     serves_unlisted_models = True  # of a model's names, the list has only the one with a date
 
     def rooted(self, url: str) -> str:

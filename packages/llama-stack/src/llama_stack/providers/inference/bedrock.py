@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -20,7 +20,6 @@ from llama_stack.providers._shared.aws import AwsConfig, AwsSigner
 from llama_stack.providers._shared.aws_events import AwsEvent, AwsEventReader
 from llama_stack.providers._shared.messages_upstream import BETA_HEADER
 from llama_stack.providers._shared.messages_upstream_chat import ChatByMessages, ChatByMessagesConfig
-from llama_stack_api.anthropic.messages import CountTokensRequest
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, NotImplementedByProvider, ProviderError, ProviderStreamBroken
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
@@ -29,6 +28,9 @@ from llama_stack_api.ports.inference import ProviderModel
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import ProviderContext, provider
 from llama_stack_api.wire import EncodedReply, EncodedStream
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest
 
 ANTHROPIC_VERSION = "bedrock-2023-05-31"
 SERVICE = "bedrock"

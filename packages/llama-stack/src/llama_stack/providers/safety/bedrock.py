@@ -15,7 +15,8 @@ from pydantic import model_validator
 
 from llama_stack.providers._shared.aws import AwsConfig, AwsSigner
 from llama_stack.providers._shared.keyed_service import KeyedService, ServiceConfig
-from llama_stack.providers._shared.shields import KnownShields, blocked, passed, text_of
+from llama_stack.providers._shared.safety.inputs import texts_of_messages
+from llama_stack.providers._shared.shields import KnownShields, blocked, passed
 from llama_stack_api.api import Api
 from llama_stack_api.errors import InvalidRequest, ProviderError
 from llama_stack_api.openai.chat_messages import Message
@@ -77,15 +78,30 @@ class BedrockGuardrails(KeyedService, KnownShields):
         version = str((shield.params or {}).get("guardrailVersion", DRAFT))
         identifier = quote(shield.provider_resource_id, safe=":")
         url = f"{self.base_url}/guardrail/{identifier}/version/{quote(version, safe='')}/apply"
-        remark = passed()
+        left: list[str] = []
+        categories: set[str] = set()
         for source, messages in groupby(request.messages, _source):
-            content = [{"text": {"text": text}} for text in map(text_of, messages) if text]
-            if content:
-                found = _meaning(await self._apply(url, {"source": source, "content": content}, call), self.name)
-                if found.violation is not None and found.violation.violation_level == ViolationLevel.ERROR:
-                    return found
-                remark = found if found.violation is not None else remark
-        return remark
+            texts = texts_of_messages(messages)
+            left += texts
+            if not texts:
+                continue
+            found = await self._judged(url, source, texts, call)
+            if found.violation is None:
+                continue
+            if found.violation.violation_level == ViolationLevel.ERROR:
+                return found
+            left[len(left) - len(texts) :] = found.violation.metadata["redacted_texts"]
+            categories |= set(found.violation.metadata["categories"])
+        return _masked(left, categories) if categories else passed()
+
+    async def _judged(self, url: str, source: str, texts: list[str], call: Call) -> RunShieldResponse:
+        content = [{"text": {"text": text}} for text in texts]
+        found = _meaning(await self._apply(url, {"source": source, "content": content}, call), self.name)
+        if found.violation is None or found.violation.violation_level == ViolationLevel.ERROR:
+            return found
+        masked = found.violation.metadata["redacted_texts"]
+        # Of texts that were joined, nobody knows which is which.
+        return found if len(masked) == len(texts) else blocked(categories=found.violation.metadata["categories"])
 
     async def _apply(self, url: str, body: dict[str, Any], call: Call) -> dict[str, Any]:
         data = msgspec.json.encode(body)
@@ -111,14 +127,18 @@ def _meaning(answer: Mapping[str, Any], name: str) -> RunShieldResponse:
     findings = list(_findings(answer))
     categories = sorted({named for named, _ in findings})
     if findings and all(action == "ANONYMIZED" for _, action in findings):
-        return RunShieldResponse(
-            violation=SafetyViolation(
-                violation_level=ViolationLevel.WARN,
-                user_message="Personal data was masked.",
-                metadata={"categories": categories, "redacted": "\n".join(outputs)},
-            )
-        )
+        return _masked(outputs, set(categories))
     return blocked(outputs[0] if outputs else None, categories=categories)
+
+
+def _masked(texts: list[str], categories: set[str]) -> RunShieldResponse:
+    return RunShieldResponse(
+        violation=SafetyViolation(
+            violation_level=ViolationLevel.WARN,
+            user_message="Personal data was masked.",
+            metadata={"categories": sorted(categories), "redacted_texts": texts, "redacted": "\n".join(texts)},
+        )
+    )
 
 
 def _findings(answer: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from llama_stack.providers._shared.safety.code_finding import SEVERITIES, Rule, Severity
-from llama_stack.providers._shared.safety.code_scan import Insecure, all_rules, scan
 from llama_stack.providers._shared.safety.inputs import check_size, inputs_of, texts_of_messages
 from llama_stack.providers._shared.safety.shield_settings import ShieldSettings
 from llama_stack.providers._shared.threads import Threads
@@ -18,6 +18,9 @@ from llama_stack_api.principal import Call
 from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
 from llama_stack_api.safety import RunShieldRequest, RunShieldResponse, SafetyViolation, ViolationLevel
 from llama_stack_api.shields import Shield
+
+if TYPE_CHECKING:
+    from llama_stack.providers._shared.safety.code_scan import Insecure
 
 CATEGORY: Final = "insecure-code"
 SHOWN_MAX: Final = 100
@@ -38,7 +41,7 @@ class CodeScannerConfig(BaseModel):
     @field_validator("excluded_rules")
     @classmethod
     def _known(cls, ids: list[str]) -> list[str]:
-        if unknown := set(ids) - {rule.id for rule in all_rules()}:
+        if ids and (unknown := set(ids) - set(_rules())):
             raise ValueError(f"there is no rule {', '.join(sorted(unknown))}")
         return ids
 
@@ -56,10 +59,13 @@ class CodeScanner:
         self._name = context.provider_id
         self._settings = ShieldSettings(config)
         self._thread = Threads(context.provider_id, threads_max=1)
-        self._rules = {rule.id: rule for rule in all_rules()}
 
     async def open(self) -> None:
         self._thread.open()
+
+    @cached_property
+    def _rules(self) -> dict[str, Rule]:
+        return _rules()
 
     async def close(self) -> None:
         await self._thread.close()
@@ -95,6 +101,8 @@ class CodeScanner:
         return HealthResponse(status=HealthStatus.OK)
 
     async def _scan(self, texts: list[str], settings: CodeScannerConfig) -> list[Insecure]:
+        from llama_stack.providers._shared.safety.code_scan import scan
+
         check_size(texts, settings.chars_max, self._name)
         least = SEVERITIES.index(settings.min_severity)
         return [
@@ -128,3 +136,10 @@ class CodeScanner:
     def _said(self, found: list[Insecure]) -> str:
         rules: list[Rule] = [self._rules[rule_id] for rule_id in dict.fromkeys(one.rule_id for one in found)]
         return "This holds insecure code: " + " ".join(f"[CWE-{rule.cwe}] {rule.message}" for rule in rules[:5])
+
+
+def _rules() -> dict[str, Rule]:
+    """By id. Their patterns are compiled when they are imported, which no start should wait for."""
+    from llama_stack.providers._shared.safety.code_scan import all_rules
+
+    return {rule.id: rule for rule in all_rules()}

@@ -11,7 +11,8 @@ from typing import Any, Final
 from pydantic import Field, SecretStr, model_validator
 
 from llama_stack.providers._shared.keyed_service import KeyedService, ServiceConfig
-from llama_stack.providers._shared.shields import KnownShields, blocked, passed, text_of
+from llama_stack.providers._shared.safety.inputs import text_of
+from llama_stack.providers._shared.shields import KnownShields, blocked, passed
 from llama_stack_api.api import Api
 from llama_stack_api.errors import ProviderError
 from llama_stack_api.openai.chat_messages import Message

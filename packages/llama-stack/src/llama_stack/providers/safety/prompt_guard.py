@@ -8,7 +8,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from llama_stack.providers._shared.embedding_worker import Worker
-from llama_stack.providers._shared.shields import KnownShields, blocked, passed, text_of, texts_to_moderate
+from llama_stack.providers._shared.safety.inputs import text_of, texts_to_moderate
+from llama_stack.providers._shared.shields import KnownShields, blocked, passed
 from llama_stack.providers._shared.text_classifier import BATCH_MAX, ClassifierUnavailable, TextClassifier
 from llama_stack_api.api import Api
 from llama_stack_api.errors import NotImplementedByProvider

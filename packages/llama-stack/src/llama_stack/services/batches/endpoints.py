@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llama_stack.dialects.anthropic import errors as anthropic_errors
 from llama_stack.dialects.openai import errors as openai_errors
 from llama_stack.routing.table import Entry
 from llama_stack.services.batches.lines import Endpoint, LineReply
 from llama_stack.services.inference import Served
-from llama_stack_api.anthropic.messages import CreateMessageRequest
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.openai.completions import CompletionRequest
@@ -19,6 +18,9 @@ from llama_stack_api.openai.embeddings import EmbeddingsRequest
 from llama_stack_api.openai.moderations import CreateModerationRequest, CreateModerationResponse
 from llama_stack_api.openai.responses.request import ResponseRequest
 from llama_stack_api.principal import Call
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CreateMessageRequest
 
 SAFETY_LANE = "safety"
 
@@ -84,13 +86,15 @@ def openai_endpoints(
 
     endpoints = {
         "/v1/chat/completions": Endpoint(
-            ChatCompletionRequest, _whole(inference.openai_chat_completion), of_model, refused_by_openai
+            lambda: ChatCompletionRequest, _whole(inference.openai_chat_completion), of_model, refused_by_openai
         ),
         "/v1/completions": Endpoint(
-            CompletionRequest, _whole(inference.openai_completion), of_model, refused_by_openai
+            lambda: CompletionRequest, _whole(inference.openai_completion), of_model, refused_by_openai
         ),
-        "/v1/embeddings": Endpoint(EmbeddingsRequest, _whole(inference.openai_embeddings), of_model, refused_by_openai),
-        "/v1/responses": Endpoint(ResponseRequest, respond, of_model, refused_by_openai, timed=False),
+        "/v1/embeddings": Endpoint(
+            lambda: EmbeddingsRequest, _whole(inference.openai_embeddings), of_model, refused_by_openai
+        ),
+        "/v1/responses": Endpoint(lambda: ResponseRequest, respond, of_model, refused_by_openai, timed=False),
     }
     if moderations is not None:
         endpoints["/v1/moderations"] = _moderations(moderations)
@@ -104,7 +108,12 @@ def messages_endpoint(messages: Messages, names: Names, models: Models) -> dict[
     async def of_model(params: CreateMessageRequest, call: Call) -> str:
         return lanes.of(await names.resolve(params.model, call), call)
 
-    return {"/v1/messages": Endpoint(CreateMessageRequest, _whole(messages.create), of_model, refused_by_anthropic)}
+    def request() -> type[CreateMessageRequest]:
+        from llama_stack_api.anthropic.messages import CreateMessageRequest
+
+        return CreateMessageRequest
+
+    return {"/v1/messages": Endpoint(request, _whole(messages.create), of_model, refused_by_anthropic)}
 
 
 def refused_by_openai(error: LlamaStackError, request_id: str) -> LineReply:
@@ -120,7 +129,7 @@ def _moderations(moderations: Moderations) -> Endpoint:
         reply = await moderations.create(params, call)
         return reply.model_dump_json(exclude_none=True).encode()
 
-    return Endpoint(CreateModerationRequest, moderate, _safety, refused_by_openai)
+    return Endpoint(lambda: CreateModerationRequest, moderate, _safety, refused_by_openai)
 
 
 async def _safety(params: CreateModerationRequest, call: Call) -> str:

@@ -11,7 +11,6 @@ from llama_stack.config.batches import BatchesConfig
 from llama_stack.services.batches.split import RequestSplitter
 from llama_stack.services.parsing import parse
 from llama_stack.storage.sql.batch_records import NewLine
-from llama_stack_api.anthropic.batches import UncheckedBatchRequest
 from llama_stack_api.errors import InvalidRequest
 
 GROUP_BYTES: Final = 1024 * 1024
@@ -84,6 +83,8 @@ def _read(request: bytes, number: int) -> _Request:
             return read
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
+    from llama_stack_api.anthropic.batches import UncheckedBatchRequest
+
     place = f"requests[{number}]"
     try:
         parse(UncheckedBatchRequest, request)

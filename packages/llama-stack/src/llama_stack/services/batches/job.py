@@ -8,6 +8,8 @@ import msgspec
 
 KIND: Final = "batch"
 """The kind of runs."""
+WINDOW_S: Final = 24 * 3600.0
+"""How long a batch may take."""
 
 
 class Job(msgspec.Struct, omit_defaults=True):

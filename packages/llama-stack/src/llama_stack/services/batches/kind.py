@@ -160,6 +160,9 @@ class BatchKind:
             pass
         await self._batches.finalize(batch_id)
         batch = await self._found(batch_id)
+        if batch.in_progress_at is None and batch.canceled:
+            # Cancelled while its lines were being added: those that are there are all that it has.
+            await self._batches.begin(batch_id, total=batch.canceled, model=None)
         status: EndedStatus = "expired" if batch.expired else "completed"
         await self._end(batch_id, "cancelled" if batch.status == "cancelling" else status)
 

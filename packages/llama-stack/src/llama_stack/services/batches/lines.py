@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -43,12 +43,13 @@ class LineReply:
 class Endpoint:
     """One of the endpoints that lines can name.
 
+    `request()` is the type of their bodies, imported when it is first asked for.
     `serve(request, call, key)` answers whole, `key` being the same whenever the same attempt is made again.
     `lane(request, call)` names whose pace it goes at. `refused(error, request_id)` is the reply that an error is.
     `timed` is False where the answer has time limits of its own.
     """
 
-    request: type[BaseModel]
+    request: Callable[[], type[BaseModel]]
     serve: Callable[[Any, Call, str], Awaitable[bytes]]
     lane: Callable[[Any, Call], Awaitable[str]]
     refused: Callable[[LlamaStackError, str], LineReply]
@@ -72,18 +73,6 @@ class LineRunner:
         self._pace = pace
         self._limits = limits
 
-    @property
-    def endpoints(self) -> tuple[str, ...]:
-        return tuple(self._endpoints)
-
-    def check(self, endpoint: str, request: bytes) -> LlamaStackError | None:
-        """What is wrong with a line's body (JSON), as far as that shows without asking anybody."""
-        try:
-            self._parsed(self._endpoints[endpoint], request)
-        except LlamaStackError as error:
-            return error
-        return None
-
     def refused(self, endpoint: str, error: LlamaStackError, request_id: str) -> LineReply:
         """What a line is answered that cannot even be tried."""
         return self._endpoints[endpoint].refused(error, request_id)
@@ -94,7 +83,7 @@ class LineRunner:
 
         Carried out again after a crash, a response that the line began is found, not begun anew.
         """
-        request_id = f"req_{random.getrandbits(128):032x}"
+        request_id = f"req_{secrets.token_hex(16)}"
         known = self._endpoints[endpoint]
         call = replace(call, request_id=request_id)
         try:
@@ -151,7 +140,7 @@ class LineRunner:
                 code="request_too_large",
             )
         check_depth(request, self._limits.depth_max)
-        parsed = parse(endpoint.request, request)
+        parsed = parse(endpoint.request(), request)
         for name in _WITHOUT_STREAM:
             if getattr(parsed, name, None):
                 raise UnsupportedParameter(f"A request of a batch cannot have '{name}'; leave it out.", param=name)

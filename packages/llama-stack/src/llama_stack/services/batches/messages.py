@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -14,19 +14,21 @@ from llama_stack.agent.ids import random_id
 from llama_stack.config.batches import BatchesConfig
 from llama_stack.dialects.anthropic.errors import render
 from llama_stack.services.batches.intake import Intake
+from llama_stack.services.batches.job import WINDOW_S
+from llama_stack.services.batches.output import in_one_line
 from llama_stack.services.batches.starting import BatchStarter, new_run_id
 from llama_stack.services.files.spool import Spool, read
 from llama_stack.storage.sql.batch_records import BatchRecord, SettledLine
 from llama_stack.storage.sql.batches import BatchTable
-from llama_stack_api.anthropic.batches import DeletedMessageBatch, MessageBatch, MessageBatchList, RequestCounts
 from llama_stack_api.errors import InvalidRequest, LlamaStackError, NotFound, PayloadTooLarge
 from llama_stack_api.principal import Call
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.batches import DeletedMessageBatch, MessageBatch, MessageBatchList, RequestCounts
 
 PATH: Final = "/v1/messages/batches"
 ENDPOINT: Final = "/v1/messages"
 API: Final = "anthropic"
-WINDOW_S: Final = 24 * 3600.0
-"""How long a batch may take."""
 
 _READ_LINES: Final = 100
 _NEVER_ANSWERED: Final = render(LlamaStackError("The batch failed before this request was answered."), "")
@@ -84,6 +86,8 @@ class MessageBatchService:
         self, call: Call, base_url: str, *, after_id: str | None, before_id: str | None, limit: int
     ) -> MessageBatchList:
         """The newest first: those behind `after_id`, or those in front of `before_id`."""
+        from llama_stack_api.anthropic.batches import MessageBatchList
+
         if after_id is not None and before_id is not None:
             raise InvalidRequest("Give only one of 'after_id' and 'before_id'.", param="before_id")
         try:
@@ -104,6 +108,8 @@ class MessageBatchService:
 
     async def delete(self, batch_id: str, call: Call) -> DeletedMessageBatch:
         """`Conflict` if it has not ended."""
+        from llama_stack_api.anthropic.batches import DeletedMessageBatch
+
         try:
             await self.table.delete(call.principal, API, batch_id)
         except NotFound:
@@ -135,6 +141,8 @@ class MessageBatchService:
             raise _missing(batch_id) from None
 
     def _shown(self, batch: BatchRecord, base_url: str) -> MessageBatch:
+        from llama_stack_api.anthropic.batches import MessageBatch
+
         archived_at = self._archived_at(batch)
         has_results = batch.ended_at is not None and archived_at is None
         return MessageBatch(
@@ -165,6 +173,8 @@ def _status(batch: BatchRecord) -> Literal["in_progress", "canceling", "ended"]:
 
 def _counts(batch: BatchRecord) -> RequestCounts:
     """Anthropic's tell nothing of single requests before the end."""
+    from llama_stack_api.anthropic.batches import RequestCounts
+
     if batch.ended_at is None:
         return RequestCounts(processing=batch.total)
     return RequestCounts(
@@ -183,15 +193,10 @@ def _result(line: SettledLine) -> bytes:
 
 def _outcome(line: SettledLine) -> bytes:
     if line.outcome == "succeeded":
-        return b'{"type":"succeeded","message":%b}' % _in_one_line(line.body or b"null")
+        return b'{"type":"succeeded","message":%b}' % in_one_line(line.body or b"null")
     if line.outcome == "errored":
-        return b'{"type":"errored","error":%b}' % _in_one_line(line.body or _NEVER_ANSWERED)
+        return b'{"type":"errored","error":%b}' % in_one_line(line.body or _NEVER_ANSWERED)
     return b'{"type":"%b"}' % line.outcome.encode()
-
-
-def _in_one_line(body: bytes) -> bytes:
-    """An upstream may have answered with JSON for people to read."""
-    return msgspec.json.format(body, indent=-1) if b"\n" in body or b"\r" in body else body
 
 
 def _time(unix_s: float) -> str:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from llama_stack.services.batches.job import WINDOW_S
 from llama_stack.services.batches.starting import BatchStarter, new_run_id
 from llama_stack.services.pages import list_json
 from llama_stack.storage.sql.batch_records import BatchRecord, BatchStatus
@@ -29,7 +30,6 @@ from llama_stack_api.files import OpenAIFileObject, OpenAIFilePurpose
 from llama_stack_api.principal import Call
 
 WINDOW: Final = "24h"
-WINDOW_S: Final = 24 * 3600.0
 _ENDED_AT: Final[Mapping[BatchStatus, str]] = {
     "completed": "completed_at",
     "failed": "failed_at",

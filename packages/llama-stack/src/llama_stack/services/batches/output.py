@@ -89,15 +89,20 @@ class BatchOutputs:
 
 
 def line_json(batch_id: str, line: SettledLine) -> bytes:
-    """A line of a file, with its end. Bodies are as they came: of JSON on several lines, one is made."""
+    """A line of a file, with its end."""
     response, error = None, None
     if line.body is None:
         error = _Error(*_UNANSWERED[line.outcome])
     else:
-        body = line.body.replace(b"\n", b" ").replace(b"\r", b" ")
-        response = _Response(line.status or 200, line.request_id or "", msgspec.Raw(body))
+        response = _Response(line.status or 200, line.request_id or "", msgspec.Raw(in_one_line(line.body)))
     request_id = f"batch_req_{_digest(batch_id, str(line.line))}"
     return msgspec.json.encode(_Line(request_id, line.custom_id, response, error)) + b"\n"
+
+
+def in_one_line(body: bytes) -> bytes:
+    """An upstream may have answered with JSON for people to read. Its line breaks are between members: within a string
+    JSON has none."""
+    return body.replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _file_id(batch_id: str, part: Part) -> str:

@@ -104,7 +104,8 @@ class Pace:
             lane.leave(ticket)
         else:
             lane.freed()
-            self._admit(name)
+        # Also where nobody waits any more: no timer is left for a lane that may be forgotten then.
+        self._admit(name)
 
     def _admit(self, name: str) -> None:
         lane, loop = self._lanes[name], asyncio.get_running_loop()

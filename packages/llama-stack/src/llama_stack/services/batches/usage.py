@@ -20,7 +20,7 @@ def usage_of(body: bytes) -> LineUsage | None:
     """The usage in an answer of whatever endpoint, or None where it states none."""
     try:
         usage = _decode(body).usage
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if not isinstance(usage, dict):
         return None

@@ -126,7 +126,7 @@ class Checker:
             raise _Unsound("request_too_large", f"The line has too many bytes; {allowed}.")
         try:
             line = _decode(raw)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _Unsound("invalid_json_line", "The line is not a JSON object.") from None
         custom_id = _required(line.custom_id, "custom_id")
         if "\0" in custom_id:
@@ -145,7 +145,7 @@ class Checker:
             raise _Unsound("invalid_type", "The body must be a JSON object.", "body")
         try:
             model = _decode_body(body).model
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _Unsound("invalid_json_line", "The body is no JSON that can be read.", "body") from None
         if model is None and self._endpoint in _MODEL_OPTIONAL:
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.services.inference import Served
 from llama_stack.services.messages.providers import Abilities
 from llama_stack.services.messages.wishes import Wishes
+from llama_stack.services.streams import begun
 from llama_stack_api.errors import InvalidRequest, ProviderStreamBroken
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
@@ -28,6 +30,8 @@ Events: TypeAlias = AsyncGenerator[list[Json], None]
 """Lists of events as they come. An empty one: the provider sent something that holds nothing to pass on yet."""
 
 THOUGHTS = "reasoning_content"
+AT_ONCE_MAX = 1000
+"""Messages, blocks and tools of a request that are translated on the event loop: a few milliseconds."""
 _SEPARATOR = b"\n\ndata: "
 _decode_chunks = msgspec.json.Decoder(list[Json]).decode
 
@@ -53,7 +57,7 @@ class ChatModel:
         self._wishes = Wishes()
 
     async def message(self, request: Json, abilities: Abilities, call: Call, *, named: str) -> Served:
-        served = await self._answered(chat_params(request, abilities), call)
+        served = await self._answered(await asked_of_chat(request, abilities), call)
         assert isinstance(served.body, bytes), "a whole reply was asked for"
         completion = msgspec.json.decode(served.body)
         message = message_of(completion, model=named, stop_sequences=request.get("stop_sequences") or ())
@@ -61,15 +65,12 @@ class ChatModel:
         return Served(msgspec.json.encode(message), served.provider_id, served.model)
 
     async def stream(self, request: Json, abilities: Abilities, call: Call, *, named: str) -> Opened:
-        params = chat_params({**request, "stream": True}, abilities)
+        params = await asked_of_chat({**request, "stream": True}, abilities)
         served = await self._answered(params, call)
         assert isinstance(served.body, AsyncGenerator), "a stream was asked for"
         stops = request.get("stop_sequences") or ()
         translator = MessageEvents(model=named, stop_sequences=stops, message_id=new_message_id())
-        events = _events(served.body, translator)
-        # Closing a generator that has not begun would not run its clean-up.
-        await anext(events)
-        return Opened(events, served.provider_id, served.model)
+        return Opened(await begun(_events(served.body, translator)), served.provider_id, served.model)
 
     async def _answered(self, params: ChatCompletionRequest, call: Call) -> Served:
         """Coding agents ask for as many tokens, and as much thought, as Anthropic's largest models have. A model that
@@ -85,6 +86,15 @@ class ChatModel:
 def new_message_id() -> str:
     """Upstreams repeat ids, and coding agents take messages of one id for one message."""
     return f"msg_{uuid4().hex}"
+
+
+async def asked_of_chat(request: Json, abilities: Abilities) -> ChatCompletionRequest:
+    """`chat_params`, in a thread where that takes so long that others would notice."""
+    contents = (message.get("content") for message in request["messages"])
+    parts = sum(1 + (len(content) if isinstance(content, list) else 0) for content in contents)
+    if parts + len(request.get("tools") or ()) <= AT_ONCE_MAX:
+        return chat_params(request, abilities)
+    return await asyncio.to_thread(chat_params, request, abilities)
 
 
 def chat_params(request: Json, abilities: Abilities) -> ChatCompletionRequest:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from llama_stack.routing.table import Entry
-from llama_stack.services.messages.chat import Json, chat_params
+from llama_stack.services.messages.chat import Json, asked_of_chat
 from llama_stack.services.messages.providers import Abilities
 from llama_stack.services.responses.token_estimate import estimate_tokens
-from llama_stack_api.anthropic.messages import CountTokensRequest
 from llama_stack_api.errors import NotImplementedByProvider
 from llama_stack_api.ports.inference import CountsMessageTokens, CountsTokens
 from llama_stack_api.principal import Call
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class TokenCounting:
             return None
 
     async def by_chat(self, request: Json, abilities: Abilities, entry: Entry, call: Call) -> Counted:
-        params = chat_params(request, abilities)
+        params = await asked_of_chat(request, abilities)
         target = entry.targets[0]
         if isinstance(target.provider, CountsTokens):
             params.model = target.provider_resource_id

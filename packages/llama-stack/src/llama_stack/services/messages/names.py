@@ -52,7 +52,7 @@ class ModelNames:
             return model
         found = await self._awaited(lambda: self._named(model), call)
         if found is None and target == AUTO:
-            found = await self._first(model, call)
+            found = self._owner(model) or await self._first(model, call)
         meant = target if found is None else found
         if len(self._kept) < KEPT_MAX and self._settled():
             self._kept[model] = meant
@@ -63,6 +63,15 @@ class ModelNames:
         if exact is not None or model.partition("/")[0] in self._table.providers:
             return exact
         return next((target for prefix, target in self._prefixes if model.startswith(prefix)), None)
+
+    def _owner(self, model: str) -> str | None:
+        """The model at the provider whose own names are like that. Better its error than the answer of some other model
+        while it cannot be reached."""
+        for provider in self._table.providers.values():
+            prefix = getattr(provider.impl, "own_names", None)
+            if prefix is not None and model.startswith(prefix):
+                return f"{provider.id}/{model}"
+        return None
 
     async def _first(self, model: str, call: Call) -> str:
         entry = await self._awaited(lambda: next(filter(_is_llm, self._table.entries()), None), call)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llama_stack.routing.table import Entry
-from llama_stack_api.anthropic.messages import CountTokensRequest
-from llama_stack_api.anthropic.tools import family_of
+from llama_stack_api.anthropic.tool_families import family_of
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest
 
 RUN_HERE: Final = frozenset({"web_search", "web_fetch", "mcp_toolset"})
 """Families of tools that this server runs itself."""

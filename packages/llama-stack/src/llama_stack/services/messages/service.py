@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -19,16 +19,20 @@ from llama_stack.routing.table import Entry
 from llama_stack.services.inference import Served
 from llama_stack.services.messages.attached import AttachedContent
 from llama_stack.services.messages.chat import ChatInference, ChatModel, Events, Json, Opened
+from llama_stack.services.messages.citations import Citing
 from llama_stack.services.messages.collected import Collected
 from llama_stack.services.messages.counting import Counted, TokenCounting
 from llama_stack.services.messages.names import ModelNames
 from llama_stack.services.messages.providers import Abilities, wants_tools_run
 from llama_stack.services.messages.server_tools.loop import ToolLoop
 from llama_stack.services.messages.server_tools.toolbox import ToolBinding
-from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest
+from llama_stack.services.streams import begun
 from llama_stack_api.errors import NotImplementedByProvider, UnsupportedParameter
 from llama_stack_api.ports.inference import ModelType
 from llama_stack_api.principal import Call
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest
 
 
 class MessageInference(ChatInference, Protocol):
@@ -75,13 +79,18 @@ class MessageService:
                 return await self._inference.anthropic_messages(passed, call, named=params.model)
             except NotImplementedByProvider:
                 needs_tools = wants_tools_run(params)
-        request = await self._attached.for_chat(_as_json(params), abilities, call)
+        request = _as_json(params)
+        citing = Citing(request)
+        request = await self._attached.for_chat(request, abilities, call, citing.readings)
+        citing.hear(request["messages"])
+        await citing.ready()
         request["model"] = entry.identifier
         if needs_tools:
-            return await self._with_tools(request, abilities, call, named=params.model)
+            return await self._with_tools(request, abilities, citing, call, named=params.model)
         if params.stream:
-            return await _served(await self._chat.stream(request, abilities, call, named=params.model))
-        return await self._chat.message(request, abilities, call, named=params.model)
+            opened = await self._chat.stream(request, abilities, call, named=params.model)
+            return await _served(await citing.stream(opened))
+        return await citing.message(await self._chat.message(request, abilities, call, named=params.model))
 
     async def count_tokens(self, params: CountTokensRequest, call: Call) -> Counted:
         """The tokens of the request: exact where a provider of the model counts them, else an estimate."""
@@ -95,11 +104,15 @@ class MessageService:
         request = await self._attached.for_chat(_as_json(params), abilities, call)
         return await self._counting.by_chat({**request, "model": entry.identifier}, abilities, entry, call)
 
-    async def _with_tools(self, request: Json, abilities: Abilities, call: Call, *, named: str) -> Served:
+    async def _with_tools(
+        self, request: Json, abilities: Abilities, citing: Citing, call: Call, *, named: str
+    ) -> Served:
         box = await self._tools.bind(request, call)
+        box.tell(citing.hear)
 
         async def step(asked: Json) -> Opened:
-            return await self._chat.stream(asked, abilities, call, named=named)
+            await citing.ready()
+            return await citing.stream(await self._chat.stream(asked, abilities, call, named=named))
 
         opened = await ToolLoop(box, step, self._config, call).open(request)
         if request.get("stream"):
@@ -116,10 +129,7 @@ class MessageService:
 
 
 async def _served(opened: Opened) -> Served:
-    blocks = _blocks(opened.events)
-    # Closing a generator that has not begun would not run its clean-up.
-    await anext(blocks)
-    return Served(blocks, opened.provider_id, opened.model)
+    return Served(await begun(_blocks(opened.events)), opened.provider_id, opened.model)
 
 
 async def _blocks(events: Events) -> AsyncGenerator[bytes, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -76,6 +76,8 @@ class Drafts:
     forwarded: Collection[str] = ()
     limits: AgentLimits = field(default_factory=AgentLimits)
     clock: Callable[[], float] = time.time
+    redact: Callable[[Turn, Call], Awaitable[None]] | None = None
+    """Puts what shields leave of the input in its place."""
 
     async def draft(
         self, request: ResponseRequest, call: Call, *, before: Sequence[Entry] | None = None, response_id: str = ""
@@ -107,6 +109,8 @@ class Drafts:
         turn.input = [*(before or ()), *own]
         await check_outputs([entry.item for entry in own], turn, self.history, call.principal)
         secrets = secrets_of(call, body["tools"], (entry.item for entry in own), self.forwarded)
+        if self.redact is not None:
+            await self.redact(turn, call)
         return Draft(turn, secrets)
 
     async def _model(self, request: ResponseRequest, call: Call) -> ServedModel:

@@ -2,6 +2,7 @@
 
 shields             ShieldRouter: which provider runs which shield, and what its answer means
 moderations         ModerationService: OpenAI's moderations, answered by shields
+redacted            what a violation means for the texts that were shown: blocked, redacted, or passed
 verdicts            what a provider says of a content, as OpenAI's categories have it
 guards              which shields stand at which API, by the run config
 guarded_inference   the inference service under guards

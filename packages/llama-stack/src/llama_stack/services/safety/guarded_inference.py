@@ -1,4 +1,5 @@
-"""The inference service under guards: input is checked before a model sees it, output before anybody else does.
+"""The inference service under guards: input is checked before a model sees it, output before anybody else does. Where
+a shield redacts, they see what it leaves.
 
 What is stored is what was sent. Where no guard stands at a method, it is the inference service's own.
 """
@@ -6,25 +7,31 @@ What is stored is what was sent. Where no guard stands at a method, it is the in
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ports import Violation
+from llama_stack.agent.together import together
 from llama_stack.config.safety import GuardedApi
 from llama_stack.services.inference import STORED_BYTES_MAX, InferenceRouter, Served, new_completion_id
 from llama_stack.services.safety.guarded_reply import guarded_reply
 from llama_stack.services.safety.guarded_stream import GuardedStream, guarded_blocks
 from llama_stack.services.safety.guards import Guard, Guards
-from llama_stack.services.streams import Recorder, recorded
-from llama_stack_api.anthropic.messages import CreateMessageRequest
+from llama_stack.services.streams import Recorder, begun, recorded
 from llama_stack_api.errors import ContentFiltered, InvalidRequest, NotImplementedByProvider
 from llama_stack_api.native.rerank import RerankRequest
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.openai.completions import CompletionRequest
 from llama_stack_api.openai.embeddings import EmbeddingsRequest
 from llama_stack_api.principal import Call
+
+if TYPE_CHECKING:
+    from llama_stack_api.anthropic.messages import CreateMessageRequest
+
+T = TypeVar("T")
+P = TypeVar("P", CompletionRequest, EmbeddingsRequest)
 
 TEXTS_AT_ONCE = 8
 """How many texts of one request are checked at a time."""
@@ -88,7 +95,10 @@ class GuardedInference:
         rails = self._chat.of(call)
         messages = [message.model_dump(mode="json", exclude_unset=True) for message in params.messages]
         roles = [{"role": message.role, **said} for message, said in zip(params.messages, messages, strict=True)]
-        _allow(await rails.input(roles), "messages")
+        left = _allowed(await rails.input(roles), "messages")
+        if left is not roles:
+            read = ChatCompletionRequest.model_validate({"model": params.model, "messages": left})
+            params = params.model_copy(update={"messages": read.messages})
         if not rails.checks_output:
             return await self._inference.openai_chat_completion(params, call)
         recorder = self._recorder if params.store else None
@@ -102,13 +112,14 @@ class GuardedInference:
         if self._completions is None:
             return await self._inference.openai_completion(params, call)
         rails = self._completions.of(call)
-        await _check_texts(rails, [*_texts(params.prompt, "prompt"), *_texts(params.suffix, "suffix")], "prompt")
-        served = await self._inference.openai_completion(params, call)
+        texts = {"prompt": params.prompt, "suffix": params.suffix}
+        left = {name: await _left(rails, given, name) for name, given in texts.items()}
+        served = await self._inference.openai_completion(_with(params, left), call)
         return await _guarded(served, rails, chat=False) if rails.checks_output else served
 
     async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> Served:
         if self._embeddings is not None:
-            await _check_texts(self._embeddings.of(call), _texts(params.input, "input"), "input")
+            params = _with(params, {"input": await _left(self._embeddings.of(call), params.input, "input")})
         return await self._inference.openai_embeddings(params, call)
 
     async def rerank(self, params: RerankRequest, call: Call) -> Served:
@@ -132,7 +143,7 @@ class GuardedMessages:
 async def _guarded(served: Served, rails: Guardrails, *, chat: bool) -> Served:
     if isinstance(served.body, bytes):
         return replace(served, body=await guarded_reply(served.body, rails))
-    return await _begun(served, guarded_blocks(served.body, GuardedStream(rails, chat=chat)))
+    return replace(served, body=await begun(guarded_blocks(served.body, GuardedStream(rails, chat=chat))))
 
 
 async def _recorded(
@@ -145,13 +156,7 @@ async def _recorded(
         return replace(served, body=body)
     stream = GuardedStream(rails, chat=True, identifier=identifier)
     blocks = guarded_blocks(served.body, stream)
-    return await _begun(served, recorded(blocks, stream, recorder, params, call, STORED_BYTES_MAX))
-
-
-async def _begun(served: Served, blocks: AsyncGenerator[bytes, None]) -> Served:
-    # Closing a generator that has not begun would not run its clean-up.
-    await anext(blocks)
-    return replace(served, body=blocks)
+    return replace(served, body=await begun(recorded(blocks, stream, recorder, params, call, STORED_BYTES_MAX)))
 
 
 def _unstored(params: ChatCompletionRequest) -> ChatCompletionRequest:
@@ -161,23 +166,20 @@ def _unstored(params: ChatCompletionRequest) -> ChatCompletionRequest:
     return copy
 
 
-async def _check_texts(rails: Guardrails, texts: Sequence[str], param: str) -> None:
+Texts: TypeAlias = str | Sequence[Any] | None
+
+
+async def _left(rails: Guardrails, given: Texts, param: str) -> Texts:
     """Each by itself: they are no conversation."""
     places = asyncio.Semaphore(TEXTS_AT_ONCE)
 
-    async def check(text: str) -> None:
+    async def left(text: str) -> str:
         async with places:
-            _allow(await rails.input([{"role": "user", "content": text}]), param)
+            [message] = _allowed(await rails.input([{"role": "user", "content": text}]), param)
+            return str(message["content"])
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for text in texts:
-                group.create_task(check(text))
-    except BaseExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-
-
-Texts: TypeAlias = str | Sequence[Any] | None
+    texts = await together([left(text) for text in _texts(given, param)])
+    return given if given is None else texts[0] if isinstance(given, str) else texts
 
 
 def _texts(given: Texts, param: str) -> list[str]:
@@ -193,6 +195,12 @@ def _texts(given: Texts, param: str) -> list[str]:
     return list(given)
 
 
-def _allow(violation: Violation | None, param: str) -> None:
-    if violation is not None:
-        raise ContentFiltered(violation.message, param=param)
+def _with(params: P, left: dict[str, Texts]) -> P:
+    changed = {name: texts for name, texts in left.items() if texts != getattr(params, name)}
+    return params.model_copy(update=changed) if changed else params
+
+
+def _allowed(left: Violation | T, param: str) -> T:
+    if isinstance(left, Violation):
+        raise ContentFiltered(left.message, param=param)
+    return left

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
+from llama_stack.agent.together import together
 from llama_stack.config.safety import ModerationLimits
 from llama_stack.services.safety.shields import SHOWN_ID_CHARS_MAX, ShieldRouter
 from llama_stack.services.safety.verdicts import Judged, shield_request, verdict_of
@@ -65,12 +66,7 @@ class ModerationService:
                 answer = await self._shields.run_shield(shield_request(shield.identifier, each), call)
             return verdict_of(answer, shield.identifier, each)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(judge(each)) for each in judged]
-        except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return [task.result() for task in tasks]
+        return await together([judge(each) for each in judged])
 
     def _judged(self, request: CreateModerationRequest) -> list[Judged]:
         given, limits = request.input, self._limits

@@ -5,12 +5,13 @@ Of a guarded reply only members that are known leave the server: what nobody wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeGuard
 
 from llama_stack.agent.entries import ModelCall
-from llama_stack.agent.guardrails import Guardrails
+from llama_stack.agent.guardrails import CANNOT, Guardrails
 from llama_stack.agent.ports import Violation
+from llama_stack.agent.readable import text_in
 
 REPLY_MEMBERS: Final = (
     "id", "object", "created", "model", "usage", "service_tier", "system_fingerprint", "metadata",
@@ -22,64 +23,68 @@ ENDING_MEMBERS: Final = ("stop_reason", "matched_stop")
 
 CALLS: Final = ("tool_calls", "function_call")
 
-_NO_TEXT: Final = frozenset({"role", "type", "id", "index", "signature", "data", "expires_at"})
-"""Members that hold no words: `data` is encrypted thought, or sound whose transcript stands beside it."""
-
 
 def envelope(reply: Mapping[str, Any]) -> dict[str, Any]:
     return {name: reply[name] for name in REPLY_MEMBERS if name in reply}
 
 
-async def violation_in(message: Mapping[str, Any], rails: Guardrails) -> Violation | None:
-    """Of a whole message of the model's: its text, its calls, and whatever else can be read in it."""
-    others = {name: value for name, value in message.items() if name not in CALLS and name != "content"}
-    for text in (text_in([{"content": message.get("content")}]), *(text_in([{k: v}]) for k, v in others.items())):
-        violation = await rails.answer(text)
-        if violation is not None:
-            return violation
-    for call in _calls(message):
-        violation = await rails.arguments(call)
-        if violation is not None:
-            return violation
-    return None
+async def passed(message: Mapping[str, Any], rails: Guardrails) -> Violation | dict[str, Any]:
+    """What of a whole message of the model's may go on: its text, its calls, and whatever else can be read in it.
 
-
-def text_in(values: Iterable[Any]) -> str:
-    """All that can be read in JSON values. Strings at the same place of one and the next are pieces of one text."""
-    texts: dict[tuple[str | int, ...], list[str]] = {}
-    for value in values:
-        for place, text in _strings(value, ()):
-            texts.setdefault(place, []).append(text)
-    return "\n".join("".join(pieces) for pieces in texts.values())
-
-
-def _strings(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    if isinstance(value, str):
-        yield place, value
-    elif isinstance(value, dict):
-        for name, each in value.items():
-            if name not in _NO_TEXT:
-                yield from _strings(each, (*place, name))
-    elif isinstance(value, list):
-        for number, each in enumerate(value):
-            yield from _strings(each, (*place, number))
-
-
-def _calls(message: Mapping[str, Any]) -> Iterator[ModelCall]:
+    A member beside text and calls that would have to be redacted is left out: what is sound or signed cannot be.
+    """
+    left = dict(message)
+    for name in message.keys() - set(CALLS):
+        text = text_in([{name: message[name]}])
+        found = await rails.answer(text)
+        if isinstance(found, Violation):
+            return found
+        if found != text:
+            left[name] = found if name == "content" or message[name] == text else None
     called = message.get("tool_calls")
-    for call in called if isinstance(called, list) else ():
-        if isinstance(call, dict):
-            yield _call(call.get("id"), call.get("function") or call.get("custom") or call)
-    if isinstance(message.get("function_call"), dict):
-        yield _call(None, message["function_call"])
+    if isinstance(called, list):
+        calls = [await _passed_call(call, rails) for call in called]
+        left["tool_calls"] = calls
+        blocked = next((call for call in calls if isinstance(call, Violation)), None)
+        if blocked is not None:
+            return blocked
+    if message.get("function_call"):
+        call = await _passed_call({"function": message["function_call"]}, rails)
+        if isinstance(call, Violation):
+            return call
+        left["function_call"] = call["function"]
+    return left
 
 
-def _call(call_id: Any, said: Any) -> ModelCall:
-    said = said if isinstance(said, dict) else {}
-    known = {"name", "arguments"}
-    if known >= said.keys() and all(isinstance(each, str | None) for each in said.values()):
-        return ModelCall(str(call_id), said.get("name") or "", said.get("arguments") or "")
-    return ModelCall(str(call_id), str(said.get("name") or ""), text_in([said]))
+async def _passed_call(call: Any, rails: Guardrails) -> Violation | Any:
+    """The function that is called, and whatever else stands in the call."""
+    function = call.get("function") if isinstance(call, dict) else None
+    custom = call.get("custom") if isinstance(call, dict) else None
+    if _is_plain(function):
+        arguments = function.get("arguments") or ""
+        made = await rails.arguments(ModelCall(str(call.get("id")), function.get("name") or "", arguments))
+        if isinstance(made, Violation):
+            return made
+        if made.arguments != arguments:
+            call = {**call, "function": {**function, "arguments": made.arguments}}
+        beside = text_in([{name: value for name, value in call.items() if name != "function"}])
+    else:
+        if isinstance(custom, dict) and isinstance(custom.get("input"), str):
+            said = await rails.answer(custom["input"])
+            if isinstance(said, Violation):
+                return said
+            call = {**call, "custom": {**custom, "input": said}}
+        beside = text_in([call])
+    found = await rails.answer(beside)
+    if isinstance(found, Violation):
+        return found
+    return call if found == beside else Violation("", CANNOT)
+
+
+def _is_plain(function: Any) -> TypeGuard[dict[str, str | None]]:
+    if not isinstance(function, dict) or not function.keys() <= {"name", "arguments"}:
+        return False
+    return all(isinstance(each, str | None) for each in function.values())
 
 
 def blocked_choice(choice: Mapping[str, Any], violation: Violation) -> dict[str, Any]:

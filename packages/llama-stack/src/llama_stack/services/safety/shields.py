@@ -9,8 +9,9 @@ from typing import Any, NoReturn, Protocol, TypeVar
 
 from pydantic import ValidationError
 
-from llama_stack.agent.ports import Violation
+from llama_stack.agent.ports import Redacted, Violation
 from llama_stack.routing.errors import RegisteredResourceInvalid
+from llama_stack.services.safety.redacted import verdict_on
 from llama_stack.services.safety.verdicts import moderation_parts, violation_of
 from llama_stack.telemetry.logs import get_logger
 from llama_stack_api.errors import (
@@ -25,7 +26,7 @@ from llama_stack_api.errors import (
 from llama_stack_api.openai.moderations import CreateModerationRequest, CreateModerationResponse
 from llama_stack_api.ports.safety import Moderates, RegistersShields, RunsShields
 from llama_stack_api.principal import Call
-from llama_stack_api.safety import RunShieldRequest, RunShieldResponse, ViolationLevel
+from llama_stack_api.safety import RunShieldRequest, RunShieldResponse
 from llama_stack_api.shields import ListShieldsResponse, Shield
 
 TIMEOUT_S = 30.0
@@ -114,14 +115,13 @@ class ShieldRouter:
 
     async def check(
         self, shield_ids: Sequence[str], messages: Sequence[dict[str, Any]], call: Call
-    ) -> Violation | None:
+    ) -> Violation | Redacted | None:
         for routed in [self._routed(shield_id, param="guardrails") for shield_id in shield_ids]:
             request = RunShieldRequest.model_validate({"shield_id": routed.shield.identifier, "messages": messages})
             found = (await self._run(routed, request, call)).violation
-            # What is less than an error is the provider's remark, not its verdict.
-            if found is not None and found.violation_level == ViolationLevel.ERROR:
-                shield_id = routed.shield.identifier
-                return Violation(shield_id, found.user_message or f"The shield {shield_id!r} does not let this pass.")
+            verdict = None if found is None else verdict_on(found, routed.shield.identifier, messages)
+            if verdict is not None:
+                return verdict
         return None
 
     async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:

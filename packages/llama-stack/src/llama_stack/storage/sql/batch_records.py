@@ -57,11 +57,6 @@ class BatchRecord:
     output_tokens: int = 0
     reasoning_tokens: int = 0
 
-    @property
-    def pending(self) -> int:
-        """Lines that are not settled."""
-        return self.total - self.succeeded - self.errored - self.expired - self.canceled
-
 
 @dataclass(frozen=True, slots=True)
 class CreatedBatch:

@@ -96,16 +96,18 @@ class BatchTable:
             .returning(BATCHES.c.id)
         )
 
-    async def create(self, batch: BatchRecord, lines: Sequence[NewLine] = ()) -> CreatedBatch:
-        """The batch with its first lines; or, where its owner has one with this idempotency key, that one as it is."""
+        self._withdraw = prepare(
+            sa.update(BATCHES)
+            .where(_IS_IT, BATCHES.c.ended_at.is_(None))
+            .values(status="failed", ended_at=_AT, results_expire_at=_AT, removed_at=_AT, idempotency_key=None)
+        )
+
+    async def create(self, batch: BatchRecord) -> CreatedBatch:
+        """The batch, without lines; or, where its owner has one with this idempotency key, that one as it is."""
         row = {f"new_{field.name}": getattr(batch, field.name) for field in fields(BatchRecord)}
-        if batch.idempotency_key is None:
-            (written, *_) = await self._database.write((self._insert, row), *self._adding(batch.id, lines))
-            return CreatedBatch(batch, bool(written.rows))
         (written,) = await self._database.write((self._insert, row))
-        if written.rows:
-            await self.add_lines(batch.id, lines)
-            return CreatedBatch(batch, True)
+        if written.rows or batch.idempotency_key is None:
+            return CreatedBatch(batch, bool(written.rows))
         known = await self.of_key(Principal(id=batch.owner, tenant=batch.tenant), batch.api, batch.idempotency_key)
         if known is None:
             raise Conflict("A batch of this idempotency key was just deleted; send the request again.")
@@ -161,10 +163,18 @@ class BatchTable:
             batch = await self.get(principal, api, batch_id)
             raise Conflict(f"The batch is {batch.status}: cancel it, and delete it once it has ended.")
 
+    async def withdraw(self, batch_id: str) -> None:
+        """One that came to nothing before its owner knew of it: nobody has seen it, and it goes."""
+        await self._database.write((self._withdraw, {"of_batch": batch_id, "at": self._clock()}))
+
     async def add_lines(self, batch_id: str, lines: Sequence[NewLine]) -> None:
         """Those that are there already stay as they are."""
-        if lines:
-            await self._database.write(*self._adding(batch_id, lines))
+        rows = [
+            {"new_batch": batch_id, **{f"new_{name}": value for name, value in line._asdict().items()}}
+            for line in lines
+        ]
+        if rows:
+            await self._database.write(*((self._add_line, row) for row in rows))
 
     async def begin(self, batch_id: str, *, total: int, model: str | None) -> None:
         """All lines are there: from `validating` to `in_progress`, unless it was cancelled meanwhile."""
@@ -218,20 +228,6 @@ class BatchTable:
         ended = {"of_batch": batch_id, "at": now, "new_results_expire_at": now + results_kept_s}
         (written,) = await self._database.write((self._end, {**params, **ended}), durable=True)
         return bool(written.rows)
-
-    def _adding(self, batch_id: str, lines: Sequence[NewLine]) -> _Steps:
-        return [
-            (
-                self._add_line,
-                {
-                    "new_batch": batch_id,
-                    "new_line": line.line,
-                    "new_custom_id": line.custom_id,
-                    "new_request": line.request,
-                },
-            )
-            for line in lines
-        ]
 
     def _settling(self, batch_id: str, result: LineResult) -> _Steps:
         this = {"of_batch": batch_id, "of_line": result.line}

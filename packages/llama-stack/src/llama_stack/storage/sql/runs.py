@@ -75,6 +75,7 @@ class RunStatements:
                 RUN_DOCUMENTS, run=RUNS.c.id, name=new(RUN_DOCUMENTS.c.name), body=new(RUN_DOCUMENTS.c.body)
             )
         )
+        self.given_document = prepare(self._given_document())
         self.events = prepare(self._events())
         self.events_of_many = prepare(self._events(skip_conflicts=True))
         self.begin_step = prepare(self._begin_step())
@@ -158,6 +159,13 @@ class RunStatements:
         count = sa.select(sa.func.count()).select_from(queued.limit(longest).subquery()).scalar_subquery()
         row = sa.select(*new_row(RUNS).values()).where(count < longest)
         statement: sa.Executable = self._on_conflict(row).returning(RUNS.c.id, *self._notify("q"))
+        return statement
+
+    def _given_document(self) -> sa.Executable:
+        """Of a new run. Where its id is one that is queued already, that one keeps what it has."""
+        row = _if_held(RUNS.c.id, new(RUN_DOCUMENTS.c.name), new(RUN_DOCUMENTS.c.body))
+        insert = self._database.insert(RUN_DOCUMENTS).from_select(["run", "name", "body"], row)
+        statement: sa.Executable = insert.on_conflict_do_nothing().returning(RUN_DOCUMENTS.c.run)
         return statement
 
     def _events(self, *, skip_conflicts: bool = False) -> sa.Executable:

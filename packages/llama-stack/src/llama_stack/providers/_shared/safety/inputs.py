@@ -14,7 +14,7 @@ from llama_stack_api.openai.chat_messages import (
     RefusalPart,
     TextPart,
 )
-from llama_stack_api.openai.moderations import CreateModerationRequest, ModerationText
+from llama_stack_api.openai.moderations import CreateModerationRequest, ModerationImage, ModerationText
 
 
 def texts_of_messages(messages: Iterable[Message]) -> list[str]:
@@ -27,6 +27,11 @@ def texts_of_messages(messages: Iterable[Message]) -> list[str]:
     return [text for text in texts if text]
 
 
+def text_of(message: Message) -> str:
+    """All that `texts_of_messages` finds in one."""
+    return "\n".join(texts_of_messages([message]))
+
+
 def inputs_of(request: CreateModerationRequest) -> list[list[str]]:
     """Per verdict the texts that it is about: parts are judged together, texts of a list each by itself."""
     if isinstance(request.input, str):
@@ -35,6 +40,13 @@ def inputs_of(request: CreateModerationRequest) -> list[list[str]]:
     if texts or not request.input:
         return [[text] for text in texts]
     return [[part.text for part in request.input if isinstance(part, ModerationText)]]
+
+
+def texts_to_moderate(request: CreateModerationRequest) -> list[str]:
+    """One text per verdict. `InvalidRequest` for images, which a provider that judges text alone cannot see."""
+    if any(isinstance(part, ModerationImage) for part in request.input):
+        raise InvalidRequest("This moderation model judges text alone; leave out the images.", param="input")
+    return ["\n".join(texts) for texts in inputs_of(request)]
 
 
 def check_size(texts: Sequence[str], chars_max: int, name: str) -> None:
@@ -54,9 +66,11 @@ def _texts_of_content(content: Content | None) -> list[str]:
 
 def _texts_of_calls(message: AssistantMessage) -> list[str]:
     texts = [message.refusal or ""]
+    if message.function_call is not None:
+        texts += [message.function_call.name, message.function_call.arguments]
     for call in message.tool_calls or ():
         if isinstance(call, FunctionToolCall):
-            texts.append(call.function.arguments)
+            texts += [call.function.name, call.function.arguments]
         elif isinstance(call, CustomToolCall):
-            texts.append(call.custom.input)
+            texts += [call.custom.name, call.custom.input]
     return texts

@@ -26,6 +26,7 @@ from llama_stack.services.messages.collected import Collected
 from llama_stack.services.messages.server_tools.kept import shown_results
 from llama_stack.services.messages.server_tools.tool import UNAVAILABLE, ServerTool, ToolFailed
 from llama_stack.services.messages.server_tools.toolbox import Toolbox
+from llama_stack.services.streams import begun
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Call
 
@@ -59,10 +60,7 @@ class ToolLoop:
         request = {**request, "tools": list(self._box.definitions)}
         request.pop("mcp_servers", None)
         first = await self._step(request)
-        events = self._events(request, first)
-        # Closing a generator that has not begun would not run its clean-up.
-        await anext(events)
-        return Opened(events, first.provider_id, first.model)
+        return Opened(await begun(self._events(request, first)), first.provider_id, first.model)
 
     async def _events(self, request: Json, opened: Opened) -> Events:
         """The first list is empty: it is taken before the stream is handed out."""

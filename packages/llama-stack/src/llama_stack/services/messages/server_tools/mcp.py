@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from llama_stack.agent.together import together
 from llama_stack.agent.tools.mcp_access import session_scope
 from llama_stack.agent.tools.mcp_items import ResultLimits, output_of
 from llama_stack.agent.tools.mcp_policy import SERVERS_MAX, check_url
@@ -84,7 +84,7 @@ async def mcp_tools(
     sets = {toolset.get("mcp_server_name"): toolset for toolset in toolsets}
     for name in sets.keys() - named.keys():
         raise InvalidRequest(f"A toolset names the MCP server {name!r}, which is not in mcp_servers.", param="tools")
-    listed = await asyncio.gather(*(_listed(clients, server, call) for server in named.values()))
+    listed = await together([_listed(clients, server, call) for server in named.values()])
     names, found = set(taken), []
     for asked, server, tools in zip(servers, named.values(), listed, strict=True):
         for tool in tools:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final, Protocol
+from uuid import uuid4
 
 from llama_stack.services.messages.chat import Json
 from llama_stack_api.errors import InvalidRequest, LlamaStackError, RateLimited
@@ -49,6 +50,27 @@ class ServerTool(Protocol):
     def failure(self, use: Json, error: LlamaStackError | ToolFailed) -> Json:
         """The block that says why nothing came of it."""
         ...
+
+
+def server_tool_use(name: str) -> Json:
+    """The block that begins a use of one of Anthropic's own tools, whatever the request calls it."""
+    return {
+        "type": "server_tool_use",
+        "id": f"srvtoolu_{uuid4().hex[:24]}",
+        "name": name,
+        "input": {},
+        "caller": {"type": "direct"},
+    }
+
+
+def server_tool_result(use: Json, content: Json | list[Json]) -> Json:
+    """The block with what came of such a use."""
+    kind = f"{use['name']}_tool_result"
+    return {"type": kind, "tool_use_id": use["id"], "content": content, "caller": {"type": "direct"}}
+
+
+def server_tool_failure(use: Json, error: LlamaStackError | ToolFailed) -> Json:
+    return server_tool_result(use, {"type": f"{use['name']}_tool_result_error", "error_code": code_of(error)})
 
 
 def code_of(error: LlamaStackError | ToolFailed) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from llama_stack.config.messages import MessagesConfig
@@ -11,7 +13,7 @@ from llama_stack.services.messages.server_tools.mcp import AsksServers, mcp_tool
 from llama_stack.services.messages.server_tools.tool import ServerTool
 from llama_stack.services.messages.server_tools.web_fetch import Addresses, FetchesPages, WebFetch, addresses_in
 from llama_stack.services.messages.server_tools.web_search import SearchesWeb, WebSearch
-from llama_stack_api.anthropic.tools import family_of
+from llama_stack_api.anthropic.tool_families import family_of
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.principal import Call
 
@@ -22,14 +24,18 @@ class Toolbox:
     def __init__(self, definitions: Sequence[Json], tools: Sequence[ServerTool], addresses: Addresses) -> None:
         self.definitions = definitions
         self._tools = {tool.name: tool for tool in tools}
-        self._addresses = addresses
+        self._hearers: list[Callable[[Json], None]] = [addresses.add]
 
     def tool(self, name: Any) -> ServerTool | None:
         return self._tools.get(name)
 
+    def tell(self, hearer: Callable[[Json], None]) -> None:
+        """Of every block that a tool gives. It may name pages to fetch, and it may be cited."""
+        self._hearers.append(hearer)
+
     def heard(self, result: Json) -> None:
-        """What a tool gave may name pages to fetch."""
-        self._addresses.add(result)
+        for hearer in self._hearers:
+            hearer(result)
 
 
 class ToolBinding:
@@ -47,7 +53,8 @@ class ToolBinding:
         definitions: list[Json] = []
         toolsets: list[Json] = []
         tools: list[ServerTool] = []
-        addresses = addresses_in(request["messages"])
+        # In a thread, as a long conversation may name very many.
+        addresses = await asyncio.to_thread(addresses_in, request["messages"])
         for asked in request.get("tools") or ():
             tool: ServerTool | None = None
             match family_of(asked.get("type") or ""):
@@ -68,5 +75,5 @@ class ToolBinding:
 
 
 def _check_names(names: Sequence[Any]) -> None:
-    for name in {name for name in names if name is not None and names.count(name) > 1}:
+    for name in (name for name, count in Counter(names).items() if name is not None and count > 1):
         raise InvalidRequest(f"Two tools have the name {name!r}; each needs its own.", param="tools")

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
-from uuid import uuid4
 
 from llama_stack.config.messages import MessagesConfig
 from llama_stack.dialects.anthropic.client_tools import known_tool
@@ -14,7 +13,14 @@ from llama_stack.net.domains import is_page
 from llama_stack.services.messages.chat import Json
 from llama_stack.services.messages.server_tools.domains import Domains
 from llama_stack.services.messages.server_tools.pages import Page
-from llama_stack.services.messages.server_tools.tool import INVALID_INPUT, ToolFailed, Uses, code_of
+from llama_stack.services.messages.server_tools.tool import (
+    INVALID_INPUT,
+    ToolFailed,
+    Uses,
+    server_tool_failure,
+    server_tool_result,
+    server_tool_use,
+)
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Call
 
@@ -22,6 +28,8 @@ URL_CHARS_MAX: Final = 2048
 CHARS_PER_TOKEN: Final = 4
 _ADDRESS: Final = re.compile(r"https?://[^\s<>\"'`|\\^{}]{1,2048}", re.IGNORECASE)
 _AFTER: Final = ".,;:!?)]}'*_"
+SIGNS_MAX: Final = 8
+"""Of those, as many may stand behind an address."""
 
 
 class FetchesPages(Protocol):
@@ -35,10 +43,10 @@ class Addresses:
     else carry out what it knows, in an address of its own making."""
 
     def __init__(self, found: Iterator[str]) -> None:
-        self._known = {_bare(url) for url in found}
+        self._known = {reading for url in found for reading in _readings(url)}
 
     def add(self, content: Any) -> None:
-        self._known.update(map(_bare, _addresses(content)))
+        self._known.update(reading for url in _addresses(content) for reading in _readings(url))
 
     def __contains__(self, url: str) -> bool:
         return _bare(url) in self._known
@@ -57,7 +65,6 @@ class WebFetch:
     def __init__(self, tool: Json, pages: FetchesPages, addresses: Addresses, config: MessagesConfig) -> None:
         self.name: str = tool.get("name") or "web_fetch"
         self._addresses = addresses
-        self._kind: str = tool["type"]
         self._pages = pages
         self._domains = Domains.of(tool)
         self._uses = Uses(tool.get("max_uses"))
@@ -68,18 +75,12 @@ class WebFetch:
         )
 
     def definition(self) -> Json:
-        known = known_tool(self._kind if self._kind != "web_fetch" else "web_fetch_")
-        assert known is not None, "it is bound by its type"
+        known = known_tool("web_fetch_")
+        assert known is not None
         return {"name": self.name, "description": known.description, "input_schema": known.parameters}
 
     def use(self) -> Json:
-        return {
-            "type": "server_tool_use",
-            "id": f"srvtoolu_{uuid4().hex[:24]}",
-            "name": "web_fetch",
-            "input": {},
-            "caller": {"type": "direct"},
-        }
+        return server_tool_use("web_fetch")
 
     async def result(self, use: Json, call: Call) -> Json:
         url = use["input"].get("url")
@@ -93,10 +94,10 @@ class WebFetch:
         page = await self._pages.page(url, call)
         if not self._domains.admit(page.url):
             raise ToolFailed("url_not_allowed")
-        return _block(use, self._fetched(page))
+        return server_tool_result(use, self._fetched(page))
 
     def failure(self, use: Json, error: LlamaStackError | ToolFailed) -> Json:
-        return _block(use, {"type": "web_fetch_tool_result_error", "error_code": code_of(error)})
+        return server_tool_failure(use, error)
 
     def _fetched(self, page: Page) -> Json:
         document = {
@@ -107,15 +108,6 @@ class WebFetch:
         }
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"type": "web_fetch_result", "url": page.url, "content": document, "retrieved_at": now}
-
-
-def _block(use: Json, content: Json) -> Json:
-    return {
-        "type": "web_fetch_tool_result",
-        "tool_use_id": use["id"],
-        "content": content,
-        "caller": {"type": "direct"},
-    }
 
 
 def _named_by_others(message: Json) -> Iterator[str]:
@@ -137,6 +129,19 @@ def _addresses(content: Any) -> Iterator[str]:
             yield from _addresses(each)
 
 
+def _readings(url: str) -> Iterator[str]:
+    """The address, and what it is without each of the signs that a sentence may have put behind it."""
+    end = len(url)
+    while end > 0 and len(url) - end <= SIGNS_MAX:
+        yield _bare(url[:end])
+        if url[end - 1] not in _AFTER:
+            return
+        end -= 1
+
+
 def _bare(url: str) -> str:
-    """Without what a sentence may have put behind it, a fragment, or the last slash."""
-    return url.partition("#")[0].rstrip(_AFTER).rstrip("/").lower()
+    """Without a fragment and the last slash; the host in lower case. Nothing else is the same address: in the case of
+    letters and in signs at its end, a model could send off what it knows."""
+    scheme, separator, rest = url.partition("#")[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}".removesuffix("/")

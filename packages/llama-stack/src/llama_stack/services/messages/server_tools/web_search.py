@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final, Protocol
-from uuid import uuid4
 
 from llama_stack.dialects.anthropic.client_tools import known_tool
 from llama_stack.net.domains import domain_of
 from llama_stack.services.messages.chat import Json
 from llama_stack.services.messages.server_tools.domains import Domains
 from llama_stack.services.messages.server_tools.kept import kept
-from llama_stack.services.messages.server_tools.tool import INVALID_INPUT, ToolFailed, Uses, code_of
+from llama_stack.services.messages.server_tools.tool import (
+    INVALID_INPUT,
+    ToolFailed,
+    Uses,
+    server_tool_failure,
+    server_tool_result,
+    server_tool_use,
+)
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.ports.tool_runtime import UserLocation, WebQuery, WebResult
 from llama_stack_api.principal import Call
@@ -33,7 +39,6 @@ class WebSearch:
 
     def __init__(self, tool: Json, search: SearchesWeb, *, chars_max: int) -> None:
         self.name: str = tool.get("name") or "web_search"
-        self._kind: str = tool["type"]
         self._search = search
         self._chars_max = chars_max
         self._domains = Domains.of(tool)
@@ -43,18 +48,12 @@ class WebSearch:
         self._location = UserLocation(*map(place.get, fields)) if isinstance(place, dict) else None
 
     def definition(self) -> Json:
-        known = known_tool(self._kind if self._kind != "web_search" else "web_search_")
-        assert known is not None, "it is bound by its type"
+        known = known_tool("web_search_")
+        assert known is not None
         return {"name": self.name, "description": known.description, "input_schema": known.parameters}
 
     def use(self) -> Json:
-        return {
-            "type": "server_tool_use",
-            "id": f"srvtoolu_{uuid4().hex[:24]}",
-            "name": "web_search",
-            "input": {},
-            "caller": {"type": "direct"},
-        }
+        return server_tool_use("web_search")
 
     async def result(self, use: Json, call: Call) -> Json:
         query = use["input"].get("query")
@@ -65,10 +64,10 @@ class WebSearch:
         self._uses.take()
         asked = WebQuery(query, allowed_domains=tuple(map(domain_of, self._domains.allowed)), location=self._location)
         found = [result for result in await self._search.web_search(asked, call) if self._domains.admit(result.url)]
-        return _block(use, list(self._kept(found)))
+        return server_tool_result(use, list(self._kept(found)))
 
     def failure(self, use: Json, error: LlamaStackError | ToolFailed) -> Json:
-        return _block(use, {"type": "web_search_tool_result_error", "error_code": code_of(error)})
+        return server_tool_failure(use, error)
 
     def _kept(self, found: list[WebResult]) -> Iterable[Json]:
         left = self._chars_max
@@ -82,12 +81,3 @@ class WebSearch:
                 "encrypted_content": kept(text),
                 "page_age": result.published,
             }
-
-
-def _block(use: Json, content: Json | list[Json]) -> Json:
-    return {
-        "type": "web_search_tool_result",
-        "tool_use_id": use["id"],
-        "content": content,
-        "caller": {"type": "direct"},
-    }
