@@ -97,7 +97,7 @@ async def test_without_a_default_the_shield_must_be_named(tmp_path: Path) -> Non
 
 async def test_shields_are_listed_and_shown_and_not_changed(up: Responding) -> None:
     listed = (await up.http.get("/v1/shields")).json()["data"]
-    assert [shield["identifier"] for shield in listed] == ["words", "plain", "remark", "scores", "asking"]
+    assert [shield["identifier"] for shield in listed] == ["words", "remark", "plain", "scores", "asking"]
     shown = (await up.http.get("/v1/shields/scores")).json()
     assert shown["type"] == "shield"
     assert (shown["provider_id"], shown["provider_resource_id"]) == ("scores", "vendor/scores-1")
