@@ -72,7 +72,12 @@ class GuardShields(KnownShields):
 
         given = request.model_dump(mode="json")["input"]
         each = given if isinstance(given, list) and given and isinstance(given[0], str) else [given]
-        found = await asyncio.gather(*map(judged, each))
+        try:
+            async with asyncio.TaskGroup() as group:
+                judging = [group.create_task(judged(content)) for content in each]
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        found = [task.result() for task in judging]
         model = self.shield(request.model).provider_resource_id or ""
         return CreateModerationResponse(id="", model=model, results=[llama_guard.verdict_of(codes) for codes in found])
 

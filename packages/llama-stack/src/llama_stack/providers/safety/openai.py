@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from llama_stack.providers._shared.keyed_service import ServiceConfig
-from llama_stack.providers._shared.moderation_service import ModerationService
+from llama_stack.providers._shared.moderation_shields import ModerationShields
 from llama_stack_api.api import Api
 from llama_stack_api.provider import provider
 
@@ -26,5 +26,5 @@ class OpenAIModerationConfig(ServiceConfig):
     turned_on_by="OPENAI_API_KEY",
     data_keys={"openai_api_key": "api_key"},
 )
-class OpenAIModeration(ModerationService):
+class OpenAIModeration(ModerationShields):
     pass

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import Field, SecretStr
 
 from llama_stack.providers._shared.keyed_service import ServiceConfig
-from llama_stack.providers._shared.moderation_service import ModerationService
+from llama_stack.providers._shared.moderation_shields import ModerationShields
 from llama_stack_api.api import Api
 from llama_stack_api.errors import InvalidRequest
 from llama_stack_api.principal import Call
@@ -32,7 +32,7 @@ class PassthroughSafetyConfig(ServiceConfig):
     turned_on_by="PASSTHROUGH_SAFETY_URL",
     data_keys={"passthrough_api_key": "api_key"},
 )
-class PassthroughSafety(ModerationService):
+class PassthroughSafety(ModerationShields):
     config: PassthroughSafetyConfig
 
     async def health(self) -> HealthResponse:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -18,11 +17,8 @@ from llama_stack_api.principal import Call
 from llama_stack_api.provider import ProviderContext
 from llama_stack_api.safety import RunShieldRequest, RunShieldResponse
 
-AT_ONCE_MAX: Final = 8
-"""Requests that one run of a shield sends at a time: one for each message."""
 
-
-class ModerationService(KeyedService, KnownShields):
+class ModerationShields(KeyedService, KnownShields):
     """A provider is a subclass with a descriptor and a config. A shield's `provider_shield_id` is the model that is
     asked."""
 
@@ -42,16 +38,9 @@ class ModerationService(KeyedService, KnownShields):
 
     async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:
         model = self.shield(request.shield_id).provider_resource_id
-        free = asyncio.Semaphore(AT_ONCE_MAX)
-
-        async def judged(message: Message) -> list[ModerationVerdict]:
-            given = _input_of(message)
-            if not given:
-                return []
-            async with free:
-                return (await self._ask(given, model, call)).results
-
-        verdicts = [each for some in await asyncio.gather(*map(judged, request.messages)) for each in some]
+        verdicts: list[ModerationVerdict] = []
+        for given in _inputs_of(request.messages):
+            verdicts += (await self._ask(given, model, call)).results
         flagged = [each for each in verdicts if each.flagged]
         if not flagged:
             return passed()
@@ -82,12 +71,16 @@ def _verdicts_for(given: Any) -> int:
     return len(given) if isinstance(given, list) and given and isinstance(given[0], str) else 1
 
 
-def _input_of(message: Message) -> str | list[dict[str, Any]]:
-    """A message's text, with its images where it has some."""
-    text = text_of(message)
-    content = message.content
-    images = [part for part in content if isinstance(part, ImagePart)] if isinstance(content, list) else []
-    if not images:
-        return text
-    shown = [{"type": "image_url", "image_url": {"url": image.image_url.url}} for image in images]
-    return [*([{"type": "text", "text": text}] if text else []), *shown]
+def _inputs_of(messages: Sequence[Message]) -> Iterator[str | list[str] | list[dict[str, Any]]]:
+    """All messages that are text at once; of each other one its images with its text."""
+    texts: list[str] = []
+    for message in messages:
+        text, content = text_of(message), message.content
+        images = [part for part in content if isinstance(part, ImagePart)] if isinstance(content, list) else []
+        if images:
+            parts: list[dict[str, Any]] = [{"type": "text", "text": text}] if text else []
+            yield parts + [{"type": "image_url", "image_url": {"url": image.image_url.url}} for image in images]
+        elif text:
+            texts.append(text)
+    if texts:
+        yield texts[0] if len(texts) == 1 else texts
