@@ -12,11 +12,14 @@ AUTO = "auto"
 class MessagesConfig(Section):
     model_names: dict[str, str] = Field(default_factory=lambda: {"claude-*": AUTO})
     """Which model serves a name that no provider lists: exact names go before prefixes (`claude-haiku-*`), longer
-    prefixes before shorter ones, and `*` is any name. `auto` is the first model of type llm."""
+    prefixes before shorter ones, and `*` is any name. `auto` is Anthropic's own where it is configured, else the first
+    model of type llm."""
     rounds_max: int = Field(default=10, ge=1)
     """Times that a model is asked for one message, where the server runs its tools."""
     tool_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds that one use of a tool may take which the server runs."""
+    tools_concurrent_max: int = Field(default=8, ge=1)
+    """Of the tools that one message uses, those that run at a time."""
     web_search_chars_max: int = Field(default=10_000, ge=0)
     """Characters of text that are kept of all pages that one search finds."""
     web_fetch_bytes_max: int = Field(default=10 * 1024 * 1024, ge=1)

@@ -54,6 +54,7 @@ class ToolLoop:
         self._step = step
         self._config = config
         self._call = call
+        self._free = asyncio.Semaphore(config.tools_concurrent_max)
 
     async def open(self, request: Json) -> Opened:
         """The message's events, once the model has begun to answer. `request` is as for chat."""
@@ -88,7 +89,7 @@ class ToolLoop:
             await opened.events.aclose()
 
     async def _run(self, uses: list[Use], turn: _Turn) -> AsyncGenerator[list[Json], None]:
-        """All at once; results in the order of the calls, and signs of life until they are there."""
+        """Together; results in the order of the calls, and signs of life until they are there."""
         tasks = [asyncio.create_task(self._result(use)) for use in uses]
         try:
             for use, task in zip(uses, tasks, strict=True):
@@ -101,6 +102,10 @@ class ToolLoop:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _result(self, use: Use) -> Json:
+        async with self._free:
+            return await self._ran(use)
+
+    async def _ran(self, use: Use) -> Json:
         limit = asyncio.get_running_loop().time() + self._config.tool_timeout_s
         call = replace(self._call, deadline=min(limit, self._call.deadline or limit))
         try:
