@@ -45,6 +45,7 @@ from llama_stack.http.routes.uploads import add_upload_routes
 from llama_stack.http.routes.vector_io import add_vector_io_routes
 from llama_stack.http.routes.vector_store_files import add_vector_store_file_routes
 from llama_stack.http.routes.vector_stores import add_vector_store_routes
+from llama_stack.http.schema_names import rename_schemas
 from llama_stack.security.public import PUBLIC_PATHS
 from llama_stack.services.parsing import invalid_body, invalid_value
 from llama_stack_api.errors import LlamaStackError, MalformedBody, MethodNotAllowed, NotFound
@@ -138,6 +139,7 @@ class DocumentedApp(FastAPI):
             _put_errors_into_json(operation["responses"])
             if path in PUBLIC_PATHS:
                 operation["security"] = []
+        rename_schemas(document)
         document["components"]["securitySchemes"] = SECURITY_SCHEMES
         # The empty one last: whether keys are asked for is the run config's to say.
         document["security"] = [*({name: []} for name in SECURITY_SCHEMES), {}]
