@@ -63,6 +63,8 @@ async def test_stops_at_a_stop_sequence(embedded: Embedded) -> None:
     reply = await embedded.chat("What is the capital of France?", stop=[" of"])
     assert reply["choices"][0]["message"]["content"] == "The capital"
     assert reply["choices"][0]["finish_reason"] == "stop"
+    assert reply["choices"][0]["stop_reason"] == " of"
+    assert "__verbose" not in reply
 
 
 async def test_a_seed_makes_sampling_repeatable(embedded: Embedded) -> None:
@@ -268,3 +270,13 @@ async def test_completions_refuse_by_name(embedded: Embedded, param: str, value:
     with pytest.raises(UnsupportedParameter) as refused:
         await embedded.complete(prompt="x", **{param: value})
     assert refused.value.param == param
+
+
+async def test_a_stream_says_which_stop_sequence_ended_it(embedded: Embedded) -> None:
+    stream = await embedded.stream(stop=["nothing like it", " of"])
+    raw, _ = await relayed(stream)
+    await stream.aclose()
+    choices = [choice for event in events(raw) for choice in event["choices"]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices) == "The capital"
+    assert [choice["stop_reason"] for choice in choices if choice.get("finish_reason")] == [" of"]
+    assert b"__verbose" not in raw

@@ -105,7 +105,8 @@ def _logprobs(events: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _reply(events: list[dict[str, Any]], kind: str, answer: dict[str, Any]) -> dict[str, Any]:
-    reasons = [choice["finish_reason"] for event in events for choice in event["choices"] if choice["finish_reason"]]
+    last = [choice for event in events for choice in event["choices"] if choice["finish_reason"]][-1]
+    ending = {name: last[name] for name in ("finish_reason", "stop_reason") if name in last}
     first = events[0]
     return {
         "id": first["id"],
@@ -113,6 +114,6 @@ def _reply(events: list[dict[str, Any]], kind: str, answer: dict[str, Any]) -> d
         "created": first["created"],
         "model": first["model"],
         "system_fingerprint": first.get("system_fingerprint"),
-        "choices": [{"index": 0, **answer, "finish_reason": reasons[-1]}],
+        "choices": [{"index": 0, **answer, **ending}],
         "usage": next(event["usage"] for event in reversed(events) if event.get("usage")),
     }

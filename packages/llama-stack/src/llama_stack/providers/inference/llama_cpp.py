@@ -164,13 +164,17 @@ class LlamaCpp:
 
     async def _stream(self, model: LocalModel, path: str, body: dict[str, Any], call: Call) -> EncodedStream:
         from llama_stack.providers._shared.llama_cpp_model import PlacedStream
+        from llama_stack.providers._shared.llama_cpp_stops import ASKED, ToldStops
 
+        stops = bool(body.get("stop"))
         leave = await model.enter(call)
         try:
-            return PlacedStream(await model.post(path, body, call), leave, model.doubt)
+            reply = await model.post(path, body | ASKED if stops else body, call)
+            stream = PlacedStream(reply, leave, model.doubt)
         except BaseException:
             leave()
             raise
+        return ToldStops(stream) if stops else stream
 
     async def _gather(
         self, model: LocalModel, path: str, bodies: list[dict[str, Any]], assemble: Any, call: Call
