@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llama_stack.dialects.anthropic.chunks import ChatChunks
@@ -54,6 +54,7 @@ def test_requests(said: list[Json], heard: list[Json], system: Any, choice: Json
 
 @settings(max_examples=35, deadline=None)
 @given(lists, typed)
+@example([{"type": "content_block_delta", "index": []}, {"type": "content_block_start", "index": [1]}], {})
 def test_replies(blocks: list[Json], said: Json) -> None:
     assert completion_of({"content": blocks, "usage": said}, created=1)["object"] == "chat.completion"
     assert message_of({"choices": [{"message": said}], "usage": said}, model="m")["type"] == "message"

@@ -36,7 +36,7 @@ class ChatChunks:
 
     def feed(self, event: Json) -> list[Json]:
         """The chunks that an event amounts to, which may be none."""
-        index = event.get("index")
+        index = event["index"] if isinstance(event.get("index"), int) else None
         match event.get("type"):
             case "message_start":
                 return self._start(mapping(event.get("message")))
