@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from llama_stack.providers._shared.safety.code_finding import SEVERITIES, Rule, Severity
-from llama_stack.providers._shared.safety.inputs import check_size, inputs_of, texts_of_messages
-from llama_stack.providers._shared.safety.shield_settings import ShieldSettings
-from llama_stack.providers._shared.threads import Threads
+from llama_stack.providers._shared.safety.text_shields import TextSettings, TextShields
 from llama_stack_api.api import Api
-from llama_stack_api.openai.moderations import CreateModerationRequest, CreateModerationResponse, verdict
-from llama_stack_api.principal import Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
-from llama_stack_api.safety import RunShieldRequest, RunShieldResponse, SafetyViolation, ViolationLevel
-from llama_stack_api.shields import Shield
+from llama_stack_api.openai.moderations import ModerationVerdict, verdict
+from llama_stack_api.provider import provider
+from llama_stack_api.safety import SafetyViolation, ViolationLevel
 
 if TYPE_CHECKING:
     from llama_stack.providers._shared.safety.code_scan import Insecure
@@ -28,7 +23,7 @@ SHOWN_MAX: Final = 100
 SCORES: Final[dict[Severity, float]] = {"low": 0.3, "medium": 0.6, "high": 0.9}
 
 
-class CodeScannerConfig(BaseModel):
+class CodeScannerConfig(TextSettings):
     model_config = ConfigDict(extra="allow", defer_build=True)
 
     min_severity: Severity = "medium"
@@ -54,63 +49,33 @@ class CodeScannerConfig(BaseModel):
     config=CodeScannerConfig,
     sample={"min_severity": "medium"},
 )
-class CodeScanner:
-    def __init__(self, config: CodeScannerConfig, context: ProviderContext) -> None:
-        self._name = context.provider_id
-        self._settings = ShieldSettings(config)
-        self._thread = Threads(context.provider_id, threads_max=1)
-
-    async def open(self) -> None:
-        self._thread.open()
-
+class CodeScanner(TextShields[CodeScannerConfig, "list[Insecure]"]):
     @cached_property
     def _rules(self) -> dict[str, Rule]:
         return _rules()
 
-    async def close(self) -> None:
-        await self._thread.close()
-
-    async def register_shield(self, shield: Shield) -> None:
-        self._settings.register(shield)
-
-    async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:
-        found = await self._scan(texts_of_messages(request.messages), self._settings.of(request.shield_id))
-        if not found:
-            return RunShieldResponse()
-        return RunShieldResponse(
-            violation=SafetyViolation(
-                violation_level=ViolationLevel.ERROR, user_message=self._said(found), metadata=self._metadata(found)
-            )
-        )
-
-    async def moderate(self, request: CreateModerationRequest, call: Call) -> CreateModerationResponse:
-        settings = self._settings.of(request.model)
-        inputs = inputs_of(request)
-        check_size([text for texts in inputs for text in texts], settings.chars_max, self._name)
-        results = []
-        for texts in inputs:
-            found = await self._scan(texts, settings)
-            score = max((SCORES[self._rules[one.rule_id].severity] for one in found), default=0.0)
-            more = {"user_message": self._said(found), "metadata": self._metadata(found)} if found else {}
-            results.append(verdict({CATEGORY: score}, {CATEGORY: bool(found)}, ["text"], **more))
-        return CreateModerationResponse(
-            id=f"modr-{uuid.uuid4().hex}", model=request.model or self._name, results=results
-        )
-
-    async def health(self) -> HealthResponse:
-        return HealthResponse(status=HealthStatus.OK)
-
-    async def _scan(self, texts: list[str], settings: CodeScannerConfig) -> list[Insecure]:
+    async def found_in(self, texts: list[str], settings: CodeScannerConfig) -> list[Insecure]:
         from llama_stack.providers._shared.safety.code_scan import scan
 
-        check_size(texts, settings.chars_max, self._name)
         least = SEVERITIES.index(settings.min_severity)
         return [
             one
-            for one in await self._thread.run(scan, texts)
+            for one in await self.thread.run(scan, texts)
             if SEVERITIES.index(self._rules[one.rule_id].severity) >= least
             and one.rule_id not in settings.excluded_rules
         ]
+
+    def violation(self, found: list[Insecure], settings: CodeScannerConfig) -> SafetyViolation | None:
+        if not found:
+            return None
+        return SafetyViolation(
+            violation_level=ViolationLevel.ERROR, user_message=self._said(found), metadata=self._metadata(found)
+        )
+
+    def verdict(self, found: list[Insecure], settings: CodeScannerConfig) -> ModerationVerdict:
+        score = max((SCORES[self._rules[one.rule_id].severity] for one in found), default=0.0)
+        more = {"user_message": self._said(found), "metadata": self._metadata(found)} if found else {}
+        return verdict({CATEGORY: score}, {CATEGORY: bool(found)}, ["text"], **more)
 
     def _metadata(self, found: list[Insecure]) -> dict[str, Any]:
         rules = [self._rules[rule_id] for rule_id in dict.fromkeys(one.rule_id for one in found)]

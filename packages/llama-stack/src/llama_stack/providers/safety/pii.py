@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-from llama_stack.providers._shared.safety.inputs import check_size, inputs_of, texts_of_messages
 from llama_stack.providers._shared.safety.pii_patterns import ENTITIES, Found, find
-from llama_stack.providers._shared.safety.shield_settings import ShieldSettings
-from llama_stack.providers._shared.threads import Threads
+from llama_stack.providers._shared.safety.text_shields import TextSettings, TextShields
 from llama_stack_api.api import Api
-from llama_stack_api.openai.moderations import CreateModerationRequest, CreateModerationResponse, verdict
-from llama_stack_api.principal import Call
-from llama_stack_api.provider import HealthResponse, HealthStatus, ProviderContext, provider
-from llama_stack_api.safety import RunShieldRequest, RunShieldResponse, SafetyViolation, ViolationLevel
-from llama_stack_api.shields import Shield
+from llama_stack_api.openai.moderations import ModerationVerdict, verdict
+from llama_stack_api.provider import provider
+from llama_stack_api.safety import SafetyViolation, ViolationLevel
 
 Action = Literal["block", "redact", "warn"]
 ON_LOOP_CHARS_MAX: Final = 2048
 """Texts up to here are searched at once, which takes less than a thread would cost."""
 
 
-class PiiConfig(BaseModel):
+class PiiConfig(TextSettings):
     model_config = ConfigDict(extra="allow", defer_build=True)
 
     entities: list[str] = Field(default_factory=lambda: list(ENTITIES))
@@ -78,27 +73,16 @@ class Searched:
     config=PiiConfig,
     sample={"action": "block"},
 )
-class Pii:
-    def __init__(self, config: PiiConfig, context: ProviderContext) -> None:
-        self._name = context.provider_id
-        self._settings = ShieldSettings(config)
-        self._thread = Threads(context.provider_id, threads_max=1)
+class Pii(TextShields[PiiConfig, list[Searched]]):
+    async def found_in(self, texts: list[str], settings: PiiConfig) -> list[Searched]:
+        if sum(map(len, texts)) <= ON_LOOP_CHARS_MAX:
+            return _searched(texts, settings)
+        return await self.thread.run(_searched, texts, settings)
 
-    async def open(self) -> None:
-        self._thread.open()
-
-    async def close(self) -> None:
-        await self._thread.close()
-
-    async def register_shield(self, shield: Shield) -> None:
-        self._settings.register(shield)
-
-    async def run_shield(self, request: RunShieldRequest, call: Call) -> RunShieldResponse:
-        settings = self._settings.of(request.shield_id)
-        searched = await self._search(texts_of_messages(request.messages), settings)
-        counts = Counter(one.entity for text in searched for one in text.found)
+    def violation(self, found: list[Searched], settings: PiiConfig) -> SafetyViolation | None:
+        counts = Counter(one.entity for text in found for one in text.found)
         if not counts:
-            return RunShieldResponse()
+            return None
         metadata: dict[str, Any] = {"categories": sorted(counts), "counts": dict(sorted(counts.items()))}
         actions = {settings.action_of(entity) for entity in counts}
         if "block" in actions:
@@ -107,33 +91,15 @@ class Pii:
                 ViolationLevel.ERROR, f"This holds what must not be passed on: {_said(blocked)}.", metadata
             )
         if "redact" in actions:
-            texts = [text.redacted(settings) for text in searched]
+            texts = [text.redacted(settings) for text in found]
             metadata |= {"redacted": "\n".join(texts), "redacted_texts": texts}
         return _violation(ViolationLevel.WARN, f"This holds personal data: {_said(sorted(counts))}.", metadata)
 
-    async def moderate(self, request: CreateModerationRequest, call: Call) -> CreateModerationResponse:
-        settings = self._settings.of(request.model)
-        inputs = inputs_of(request)
-        check_size([text for texts in inputs for text in texts], settings.chars_max, self._name)
-        results = []
-        for texts in inputs:
-            searched = await self._search(texts, settings)
-            scores = {_category(entity): 0.0 for entity in settings.entities}
-            for one in (one for text in searched for one in text.found):
-                scores[_category(one.entity)] = max(one.score, scores[_category(one.entity)])
-            results.append(verdict(scores, {name: score > 0 for name, score in scores.items()}, ["text"]))
-        return CreateModerationResponse(
-            id=f"modr-{uuid.uuid4().hex}", model=request.model or self._name, results=results
-        )
-
-    async def health(self) -> HealthResponse:
-        return HealthResponse(status=HealthStatus.OK)
-
-    async def _search(self, texts: list[str], settings: PiiConfig) -> list[Searched]:
-        check_size(texts, settings.chars_max, self._name)
-        if sum(map(len, texts)) <= ON_LOOP_CHARS_MAX:
-            return _searched(texts, settings)
-        return await self._thread.run(_searched, texts, settings)
+    def verdict(self, found: list[Searched], settings: PiiConfig) -> ModerationVerdict:
+        scores = {_category(entity): 0.0 for entity in settings.entities}
+        for one in (one for text in found for one in text.found):
+            scores[_category(one.entity)] = max(one.score, scores[_category(one.entity)])
+        return verdict(scores, {name: score > 0 for name, score in scores.items()}, ["text"])
 
 
 def _searched(texts: list[str], settings: PiiConfig) -> list[Searched]:
@@ -153,5 +119,5 @@ def _said(entities: list[str]) -> str:
     return ", ".join(entity.lower().replace("_", " ") for entity in entities)
 
 
-def _violation(level: ViolationLevel, message: str, metadata: dict[str, Any]) -> RunShieldResponse:
-    return RunShieldResponse(violation=SafetyViolation(violation_level=level, user_message=message, metadata=metadata))
+def _violation(level: ViolationLevel, message: str, metadata: dict[str, Any]) -> SafetyViolation:
+    return SafetyViolation(violation_level=level, user_message=message, metadata=metadata)
