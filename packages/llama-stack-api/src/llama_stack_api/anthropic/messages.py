@@ -14,6 +14,10 @@ from llama_stack_api.anthropic.content import CacheControl, TextBlock
 from llama_stack_api.anthropic.tools import AnyTool, MCPServer, ToolChoice
 from llama_stack_api.base import DEPRECATED, Flag, Integer, JsonObject, Number, WireModel
 
+MESSAGES_MAX = 100_000
+TOOLS_MAX = 10_000
+"""As many as Anthropic takes: messages of one request, and tools that may be searched."""
+
 StopReason: TypeAlias = (
     Literal["end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal"] | str | None
 )
@@ -50,9 +54,9 @@ class Metadata(WireModel):
 
 class CountTokensRequest(WireModel):
     model: str
-    messages: Annotated[list[InputMessage], Field(min_length=1)]
+    messages: Annotated[list[InputMessage], Field(min_length=1, max_length=MESSAGES_MAX)]
     system: str | list[TextBlock] | None = None
-    tools: list[AnyTool] | None = None
+    tools: Annotated[list[AnyTool], Field(max_length=TOOLS_MAX)] | None = None
     tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
