@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 START_TIMEOUT_S = 60.0
@@ -118,16 +119,17 @@ def _running(name: str, command: list[str], port: int, env: Mapping[str, str]) -
     # An installed server has its byte code: else a start would compile what was edited since, each time anew.
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     started = time.perf_counter()
-    process = subprocess.Popen(command, env={**inherited, **env}, stdout=subprocess.DEVNULL)
-    os.sched_setaffinity(process.pid, {CORES[0]})
-    try:
-        _wait_for_answer(process, port)
-        yield Server(name, process.pid, port, time.perf_counter() - started)
-    finally:
-        _end(process)
+    with tempfile.TemporaryFile() as log:  # of requests too, a line each: not between the tables
+        process = subprocess.Popen(command, env={**inherited, **env}, stdout=subprocess.DEVNULL, stderr=log)
+        os.sched_setaffinity(process.pid, {CORES[0]})
+        try:
+            _wait_for_answer(process, port, log)
+            yield Server(name, process.pid, port, time.perf_counter() - started)
+        finally:
+            _end(process)
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_for_answer(process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
     """Until any HTTP reply comes: that is when the first client would be served."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while process.poll() is None and time.monotonic() < deadline:
@@ -138,7 +140,9 @@ def _wait_for_answer(process: subprocess.Popen[bytes], port: int) -> None:
                     return
         except OSError:
             time.sleep(0.005)
-    raise RuntimeError(f"no answer on port {port}: the server ended with {process.poll()}")
+    log.seek(0)
+    said = log.read().decode(errors="replace")[-2000:]
+    raise RuntimeError(f"no answer on port {port}: the server ended with {process.poll()} and said:\n{said}")
 
 
 def _end(process: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
