@@ -16,8 +16,9 @@ import msgspec
 
 from llama_stack.dialects.anthropic.errors import error_in_stream
 from llama_stack.dialects.openai.errors import UNREADABLE
-from llama_stack.dialects.openai.sse import EventSplitter, data_of
+from llama_stack.dialects.openai.sse import data_of
 from llama_stack.dialects.openai.usage import Usage
+from llama_stack.dialects.relaying import BlockRelay
 from llama_stack_api.errors import ProviderError, ProviderStreamBroken
 
 
@@ -61,35 +62,22 @@ _decode_message = msgspec.json.Decoder(_Message).decode
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-class EventRelay:
+class EventRelay(BlockRelay):
     """One stream. `provider` names the upstream in errors, `model` is the name that the client sees.
 
     After the end, `usage` holds what was counted. `mask` takes secrets out of what the upstream says of an error.
     """
 
-    __slots__ = ("_mask", "_model", "_provider", "_read", "_splitter", "_written", "done", "usage")
+    __slots__ = ("_mask", "_model", "_read", "_written")
 
     def __init__(self, *, provider: str, model: str, mask: Callable[[str], str] = str) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._model = model
         self._mask = mask
-        self._splitter = EventSplitter()
         self._read = self._written = 0
-        self.done = False
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """Whole events to send on, perhaps none. `ProviderError`s for rubbish and for an error event."""
-        try:
-            block = self._splitter.feed(data)
-        except ValueError as error:
-            raise ProviderStreamBroken(f"Provider '{self._provider}' broke the stream: {error}.") from None
-        return self._relay(block) if block and not self.done else b""
 
     def finish(self) -> bytes:
-        """To be called when the upstream has closed. `ProviderStreamBroken` if the message is not complete."""
-        tail = self._splitter.finish()
-        last = self._relay(tail + b"\n\n") if tail and not self.done else b""
+        last = self._tail()
         if self.done:
             return last
         raise ProviderStreamBroken(

@@ -18,7 +18,8 @@ import msgspec
 
 from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.errors import UNREADABLE, error_in_stream
-from llama_stack.dialects.openai.usage import Usage, usage_of
+from llama_stack.dialects.openai.usage import usage_of
+from llama_stack.dialects.relaying import BlockRelay
 from llama_stack_api.errors import ProviderStreamBroken
 
 
@@ -40,7 +41,7 @@ _SEPARATOR = b"\n\ndata: "
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-class StreamRelay:
+class StreamRelay(BlockRelay):
     """One stream. `provider` names the upstream in errors, `model` is the id that the client sees.
 
     `keep_usage`: the client asked for the usage chunk. After the end, `usage` holds what was counted, if anything.
@@ -58,11 +59,7 @@ class StreamRelay:
         "_model",
         "_needle",
         "_open",
-        "_provider",
-        "_splitter",
         "_upstream_model",
-        "done",
-        "usage",
     )
 
     def __init__(
@@ -75,33 +72,20 @@ class StreamRelay:
         choices: int = 1,
         mask: Callable[[str], str] = str,
     ) -> None:
-        self._provider = provider
+        super().__init__(provider)
         self._choices = choices
         self._mask = mask
         self._model = model
         self._keep_usage = keep_usage
         self._identifier = identifier
-        self._splitter = sse.EventSplitter()
         self._member = b'"model":' + msgspec.json.encode(model)
         self._needle = b""
         self._upstream_model: str | None = None
         self._open: set[int] = set()
         self._ended: set[int] = set()
-        self.done = False
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> bytes:
-        """Whole events to send on, perhaps none. `ProviderError`s for rubbish and for an error event."""
-        try:
-            block = self._splitter.feed(data)
-        except ValueError as error:
-            raise ProviderStreamBroken(f"Provider '{self._provider}' broke the stream: {error}.") from None
-        return self._relay(block) if block and not self.done else b""
 
     def finish(self) -> bytes:
-        """To be called when the upstream has closed. `ProviderStreamBroken` if the stream is not complete."""
-        tail = self._splitter.finish()
-        last = self._relay(tail + b"\n\n") if tail and not self.done else b""
+        last = self._tail()
         if self.done:
             return last
         if len(self._ended) >= self._choices and not self._open:
