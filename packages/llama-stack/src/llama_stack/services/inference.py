@@ -20,9 +20,10 @@ from llama_stack.dialects.openai.encode import encode_reply, encode_stream
 from llama_stack.dialects.openai.relay import StreamRelay
 from llama_stack.dialects.openai.reply import relay_reply
 from llama_stack.dialects.openai.usage import Usage
+from llama_stack.dialects.relaying import BlockRelay
 from llama_stack.routing.attempts import Attempts
 from llama_stack.routing.table import Entry, RoutingTable, Target
-from llama_stack.services.streams import OpenStream, Recorder, Relay, begun, close, ended, first_block, recorded
+from llama_stack.services.streams import OpenStream, Recorder, begun, close, ended, first_block, recorded
 from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
@@ -300,7 +301,7 @@ class InferenceRouter:
 
 
 async def _begun(
-    reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIterator[bytes], relay: Relay, started: float
+    reply: EncodedStream | AsyncIterator[BaseModel], source: AsyncIterator[bytes], relay: BlockRelay, started: float
 ) -> OpenStream:
     """The stream with its first block."""
     try:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
 
-from llama_stack.dialects.openai.usage import Usage
+from llama_stack.dialects.relaying import BlockRelay
 from llama_stack_api.errors import LlamaStackError, ProviderError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
@@ -26,16 +26,6 @@ class Ends(Protocol):
     """A stream on its way; `done` once its last event is through."""
 
     done: bool
-
-
-class Relay(Ends, Protocol):
-    """What passes an upstream's events on, such as `dialects.openai.relay.StreamRelay`."""
-
-    usage: Usage | None
-
-    def feed(self, data: bytes) -> bytes: ...
-
-    def finish(self) -> bytes: ...
 
 
 class Recorder(Protocol):
@@ -61,11 +51,11 @@ class OpenStream:
     first: bytes
     source: AsyncIterator[bytes]
     reply: EncodedStream | AsyncIterator[BaseModel]
-    relay: Relay
+    relay: BlockRelay
     first_byte_s: float
 
 
-async def first_block(source: AsyncIterator[bytes], relay: Relay) -> bytes:
+async def first_block(source: AsyncIterator[bytes], relay: BlockRelay) -> bytes:
     async for data in source:
         if block := relay.feed(data):
             return block

@@ -12,11 +12,12 @@ from llama_stack.routing.models import ModelTable
 from llama_stack.routing.opening import OpenProvider
 from llama_stack.routing.tool_groups import WebSearchRouter, search_providers
 from llama_stack.services.file_processors import FileProcessorService
+from llama_stack.services.inference_ports import MessageInference
 from llama_stack.services.messages.attached import AttachedContent
 from llama_stack.services.messages.names import ModelNames
 from llama_stack.services.messages.server_tools.pages import WebPages
 from llama_stack.services.messages.server_tools.toolbox import ToolBinding
-from llama_stack.services.messages.service import MessageInference, MessageService
+from llama_stack.services.messages.service import MessageService
 from llama_stack.stack.files import FileParts
 
 

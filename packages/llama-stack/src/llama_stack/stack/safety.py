@@ -11,12 +11,8 @@ from llama_stack.agent.guardrails import Standing
 from llama_stack.config.model import RunConfig
 from llama_stack.routing.opening import ProviderOpener
 from llama_stack.services.inference import InferenceRouter
-from llama_stack.services.safety.guarded_inference import (
-    Inference,
-    MessageInference,
-    guarded_inference,
-    guarded_messages,
-)
+from llama_stack.services.inference_ports import Inference, MessageInference
+from llama_stack.services.safety.guarded_inference import guarded_inference, guarded_messages
 from llama_stack.services.safety.guards import Guards
 from llama_stack.services.safety.moderations import ModerationService
 from llama_stack.services.safety.shield_inference import ShieldInference

@@ -14,11 +14,11 @@ from llama_stack.services.conversations import ConversationService
 from llama_stack.services.file_processors import FileProcessorService
 from llama_stack.services.files.service import FileService
 from llama_stack.services.files.spool import Spool
+from llama_stack.services.inference_ports import Inference
 from llama_stack.services.messages.service import MessageService
 from llama_stack.services.models import ModelService
 from llama_stack.services.prompts import PromptService
 from llama_stack.services.responses.service import ResponseService
-from llama_stack.services.safety.guarded_inference import Inference
 from llama_stack.services.safety.moderations import ModerationService
 from llama_stack.services.safety.shields import ShieldRouter
 from llama_stack.services.tools import ToolService

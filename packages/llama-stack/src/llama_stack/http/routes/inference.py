@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from llama_stack.http.dispatch import Handler, Operation
 from llama_stack.http.exchange import Exchange
 from llama_stack.services.inference import Served
+from llama_stack.services.inference_ports import Inference
 from llama_stack.services.parsing import parse
-from llama_stack.services.safety.guarded_inference import Inference
 from llama_stack_api.native.rerank import RerankRequest, RerankResponse
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
 from llama_stack_api.openai.completions import Completion, CompletionRequest

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import msgspec
@@ -18,6 +18,7 @@ from llama_stack.dialects.anthropic.to_chat import chat_request
 from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.services.inference import Served
+from llama_stack.services.inference_ports import ChatInference
 from llama_stack.services.messages.providers import Abilities
 from llama_stack.services.messages.wishes import Wishes
 from llama_stack.services.streams import begun
@@ -34,10 +35,6 @@ AT_ONCE_MAX = 1000
 """Messages, blocks and tools of a request that are translated on the event loop: a few milliseconds."""
 _SEPARATOR = b"\n\ndata: "
 _decode_chunks = msgspec.json.Decoder(list[Json]).decode
-
-
-class ChatInference(Protocol):
-    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served: ...
 
 
 @dataclass(frozen=True, slots=True)

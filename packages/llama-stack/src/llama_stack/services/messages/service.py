@@ -17,8 +17,9 @@ from llama_stack.dialects.anthropic.errors import THREAD_UNSUPPORTED
 from llama_stack.dialects.anthropic.sse import encoded
 from llama_stack.routing.table import Entry
 from llama_stack.services.inference import Served
+from llama_stack.services.inference_ports import MessageInference
 from llama_stack.services.messages.attached import AttachedContent
-from llama_stack.services.messages.chat import ChatInference, ChatModel, Events, Json, Opened
+from llama_stack.services.messages.chat import ChatModel, Events, Json, Opened
 from llama_stack.services.messages.citations import Citing
 from llama_stack.services.messages.collected import Collected
 from llama_stack.services.messages.counting import Counted, TokenCounting
@@ -33,10 +34,6 @@ from llama_stack_api.principal import Call
 
 if TYPE_CHECKING:
     from llama_stack_api.anthropic.messages import CountTokensRequest, CreateMessageRequest
-
-
-class MessageInference(ChatInference, Protocol):
-    async def anthropic_messages(self, params: CreateMessageRequest, call: Call, *, named: str) -> Served: ...
 
 
 class Models(Protocol):

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 from pydantic import BaseModel
 
 from llama_stack.routing.table import Entry
-from llama_stack.services.inference import Served
+from llama_stack.services.inference_ports import ChatInference
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
@@ -25,10 +25,6 @@ _OURS: Final[Mapping[str, str]] = {
     "verbosity": "text.verbosity",
 }
 """Parameters of chat completions as requests for responses have them."""
-
-
-class ChatInference(Protocol):
-    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served: ...
 
 
 class Models(Protocol):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ports import Violation
 from llama_stack.agent.together import together
 from llama_stack.config.safety import GuardedApi
 from llama_stack.services.inference import STORED_BYTES_MAX, InferenceRouter, Served, new_completion_id
+from llama_stack.services.inference_ports import Inference, MessageInference
 from llama_stack.services.safety.guarded_reply import guarded_reply
 from llama_stack.services.safety.guarded_stream import GuardedStream, guarded_blocks
 from llama_stack.services.safety.guards import Guard, Guards
@@ -35,26 +36,6 @@ P = TypeVar("P", CompletionRequest, EmbeddingsRequest)
 
 TEXTS_AT_ONCE = 8
 """How many texts of one request are checked at a time."""
-
-
-class Inference(Protocol):
-    """The inference service, guarded or not."""
-
-    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served: ...
-
-    async def openai_completion(self, params: CompletionRequest, call: Call) -> Served: ...
-
-    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> Served: ...
-
-    async def rerank(self, params: RerankRequest, call: Call) -> Served: ...
-
-
-class MessageInference(Protocol):
-    """What the Messages API asks of the inference service, guarded or not."""
-
-    async def openai_chat_completion(self, params: ChatCompletionRequest, call: Call) -> Served: ...
-
-    async def anthropic_messages(self, params: CreateMessageRequest, call: Call, *, named: str) -> Served: ...
 
 
 def guarded_inference(inference: InferenceRouter, guards: Guards, recorder: Recorder | None = None) -> Inference:
