@@ -34,6 +34,10 @@ class ChatChunks:
         self._finished = False
         self.complete = False
 
+    @property
+    def over(self) -> bool:
+        return self.complete
+
     def feed(self, event: Json) -> list[Json]:
         """The chunks that an event amounts to, which may be none."""
         index = event["index"] if isinstance(event.get("index"), int) else None

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 from pydantic import Field
@@ -13,11 +12,11 @@ from llama_stack.dialects.anthropic.chunks import ChatChunks
 from llama_stack.dialects.anthropic.errors import error_in_stream
 from llama_stack.dialects.anthropic.from_messages import completion_of
 from llama_stack.dialects.anthropic.to_messages import messages_request
-from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.messages_upstream import MessagesUpstream
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
-from llama_stack_api.errors import ProviderError, ProviderStreamBroken
+from llama_stack.providers._shared.translated_stream import ErrorOf, SseEvents, TranslatedStream
+from llama_stack_api.errors import ProviderError
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import ProviderContext
@@ -63,7 +62,8 @@ class ChatByMessages(MessagesUpstream):
         if params.stream:
             counted = bool(params.stream_options and params.stream_options.include_usage)
             source = await self.message_stream(request, params.model, call)
-            return _ChatStream(source, ChatChunks(created=created, include_usage=counted), self.name)
+            chunks = ChatChunks(created=created, include_usage=counted)
+            return TranslatedStream(source, SseEvents(), chunks, self.name, self._error_in(source))
         body = await self.message(request, params.model, call)
         return EncodedReply(self._completion(body, created), ChatCompletion)
 
@@ -73,6 +73,9 @@ class ChatByMessages(MessagesUpstream):
             return self._tokens_max
         known = next((tokens for name, tokens in _TOKENS_MAX_OF.items() if name in model), TOKENS_MAX)
         return self._tokens_max_listed.get(model, known)
+
+    def _error_in(self, source: EncodedStream) -> ErrorOf:
+        return lambda event: error_in_stream(event, self.name, source.masked) if "error" in event else None
 
     def _completion(self, body: bytes, created: int) -> bytes:
         try:
@@ -84,58 +87,3 @@ class ChatByMessages(MessagesUpstream):
         if not isinstance(message, dict) or not isinstance(message.get("content"), list):
             raise ProviderError(f"Provider '{self.name}' answered with something that is not a message.")
         return msgspec.json.encode(completion_of(message, created=created))
-
-
-class _ChatStream(EncodedStream):
-    """The events of a message as the chunks of a completion. A read that holds no chunk is an empty block: a sign of
-    life."""
-
-    def __init__(self, source: EncodedStream, chunks: ChatChunks, provider: str) -> None:
-        self._source = source
-        self._chunks = chunks
-        self._provider = provider
-        self._complete = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._translated()
-
-    async def aclose(self) -> None:
-        await self._source.aclose()
-
-    def masked(self, text: str) -> str:
-        return self._source.masked(text)
-
-    async def _translated(self) -> AsyncIterator[bytes]:
-        splitter = sse.EventSplitter()
-        async for data in self._source:
-            try:
-                block = splitter.feed(data)
-            except ValueError as error:  # an event beyond the limit
-                raise self._broken(f"{error}") from None
-            yield b"".join(map(self._event, block.split(b"\n\n")))
-        if rest := splitter.finish():
-            yield self._event(rest)
-        if not self._complete:
-            raise self._broken("it ended before the answer was complete")
-
-    def _event(self, event: bytes) -> bytes:
-        data = sse.data_of(event)
-        if not data or self._complete:
-            return b""
-        try:
-            said = msgspec.json.decode(data, type=dict[str, Any])
-        except (*UNREADABLE, msgspec.ValidationError):
-            raise self._broken("it sent an event that is no JSON object") from None
-        if "error" in said:
-            raise error_in_stream(said, self._provider, self._source.masked)
-        if said.get("type") != "message_stop":
-            return _encoded(self._chunks.feed(said))
-        self._complete = True
-        return _encoded([*self._chunks.feed(said), *self._chunks.finish()]) + sse.DONE
-
-    def _broken(self, reason: str) -> ProviderStreamBroken:
-        return ProviderStreamBroken(f"Provider '{self._provider}' broke the stream: {reason}.")
-
-
-def _encoded(chunks: list[dict[str, Any]]) -> bytes:
-    return b"".join(sse.encode(msgspec.json.encode(chunk)) for chunk in chunks)
