@@ -99,11 +99,42 @@ def test_reasoning_then_text_then_call() -> None:
     ],
 )
 def test_every_form_of_reasoning(delta: dict[str, Any]) -> None:
-    assembler = Assembler({}, seal=lambda text: f"sealed {text}")
+    assembler = Assembler({}, seal=lambda text, blocks: f"sealed {text}{blocks}")
     run(assembler, chunk(delta), chunk({"content": [{"type": "text", "text": "Yes"}]}), chunk({}, "stop"))
     thought, message = (entry.item for entry in assembler.generated.entries)
     assert list(texts([thought, message])) == ["Hm.", "Yes"]
-    assert thought["encrypted_content"] == "sealed Hm."
+    assert thought["encrypted_content"] == "sealed Hm.[]"
+
+
+def test_what_was_signed_is_sealed_with_its_thought() -> None:
+    assembler = Assembler({}, seal=lambda text, blocks: json.dumps([text, blocks]))
+    block = {"type": "thinking", "thinking": "Hm.", "signature": "s"}
+    run(
+        assembler,
+        chunk({"reasoning_content": "H"}),
+        chunk({"reasoning_content": "m."}),
+        chunk({"thinking_blocks": [{"index": 0, **block}]}),
+        chunk({"content": "Yes"}),
+        chunk({"thinking_blocks": [{"index": 1, "type": "redacted_thinking", "data": "d"}]}),
+        chunk({}, "stop"),
+    )
+    first, message, second = (entry.item for entry in assembler.generated.entries)
+    assert json.loads(first["encrypted_content"]) == ["Hm.", [block]]
+    assert list(texts([message])) == ["Yes"]
+    assert second["content"] == []
+    assert json.loads(second["encrypted_content"]) == ["", [{"type": "redacted_thinking", "data": "d"}]]
+
+
+def test_without_a_seal_a_signature_makes_no_item() -> None:
+    assembler = Assembler({})
+    run(assembler, chunk({"thinking_blocks": [{"type": "redacted_thinking", "data": "d"}]}), chunk({"content": "Yes"}))
+    assert [entry.item["type"] for entry in assembler.generated.entries] == ["message"]
+
+
+def test_a_thought_and_text_may_come_together() -> None:
+    assembler = Assembler({})
+    run(assembler, chunk({"reasoning_content": "Hm.", "content": "Yes"}), chunk({}, "stop"))
+    assert list(texts([entry.item for entry in assembler.generated.entries])) == ["Hm.", "Yes"]
 
 
 def test_refusal() -> None:
@@ -420,7 +451,7 @@ def test_coalesced() -> None:
 
 
 def test_a_summary_holds_back_what_comes_after_the_reasoning() -> None:
-    assembler = Assembler({}, summarize=True, seal=str.upper)
+    assembler = Assembler({}, summarize=True, seal=lambda text, blocks: text.upper())
     events = assembler.feed(sse(chunk({"reasoning": "Hm."}), chunk({"content": "A"})))
     assert kinds(events)[-1] == "content_part.done"
     assert assembler.pending_summary == "Hm."

@@ -12,15 +12,21 @@ from llama_stack.agent.chat.messages import SHOWN_BELOW, chat_messages
 from llama_stack.agent.chat.nodes import SUMMARY
 from llama_stack.agent.chat.pairing import NO_RESULT
 from llama_stack.agent.entries import Entry, Item, ModelCall
+from llama_stack.agent.seals import SIGNED
 
 IMAGE = "data:image/png;base64,AAAA"
 
 
 def chat(*items: Item | Entry, **options: Any) -> list[dict[str, Any]]:
     entries = [item if isinstance(item, Entry) else Entry(item) for item in items]
-    return chat_messages(
-        entries, unseal=lambda kind, sealed: f"{kind} of {sealed}" if sealed != "foreign" else None, **options
-    )
+    return chat_messages(entries, unseal=unseal, **options)
+
+
+def unseal(kind: str, sealed: str) -> str | None:
+    """What begins with `[` was signed."""
+    if sealed == "foreign" or (kind == SIGNED) != sealed.startswith("["):
+        return None
+    return json.dumps({"text": "Hm", "blocks": json.loads(sealed)}) if kind == SIGNED else f"{kind} of {sealed}"
 
 
 def user(text: Any = "Hi") -> Item:
@@ -354,6 +360,18 @@ def test_reasoning() -> None:
     assert [m.get("reasoning_content") for m in chat(*two_turns)] == [None, "Hm", None, "Hm"]
     current = chat(*two_turns, reasoning_context="current_turn")
     assert [m.get("reasoning_content") for m in current] == [None, None, None, "Hm"]
+
+
+def test_signed_thoughts_go_back_with_the_message_that_they_led_to() -> None:
+    block = {"type": "thinking", "thinking": "Hm", "signature": "s"}
+    signed = {"type": "reasoning", "summary": [], "encrypted_content": json.dumps([block])}
+    other = {"type": "reasoning", "summary": [], "encrypted_content": json.dumps([{**block, "signature": "t"}])}
+    assert chat(signed, function("a"), output("a"), assistant()) == [
+        called(("a", "get"), reasoning_content="Hm", thinking_blocks=[block]), tool("a"), said("assistant", "Hello"),
+    ]  # fmt: skip
+    of_two_tries = chat(other, signed, assistant())
+    assert of_two_tries[0]["thinking_blocks"] == [block]
+    assert of_two_tries[0]["reasoning_content"] == "Hm\nHm"
 
 
 def test_compaction() -> None:

@@ -152,7 +152,7 @@ class _Shown:
         self._first_only = of.turn.request.get("parallel_tool_calls") is False
         self._usage: Usage | None = None  # of summaries
         rails = of.guardrails
-        seal = (lambda text: of.seals.seal("reasoning", text)) if of.seals.available else None
+        seal = of.seals.seal_thought if of.seals.available else None
         self._guarded = GuardedEvents(rails, seal) if rails is not None and rails.checks_output else None
         self._outgoing = Outgoing(of.emitter, first_only=self._first_only)
         self._refusal: list[Event] = []

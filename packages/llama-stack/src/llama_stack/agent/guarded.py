@@ -3,11 +3,12 @@ of a tool of the caller's, when it is whole. What a shield redacts is redacted i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
+from llama_stack.agent.chat.open_items import SealThought
 from llama_stack.agent.entries import ITEM_ADDED, ITEM_DONE, Event, Item, ModelCall
 from llama_stack.agent.guardrails import Guardrails, OutputGuard
 from llama_stack.agent.output_guard import common_chars
@@ -33,7 +34,7 @@ class GuardedEvents:
     """The events of one call of the model as they may be sent: text comes later, or not at all. `seal` makes the
     `encrypted_content` of reasoning."""
 
-    def __init__(self, guardrails: Guardrails, seal: Callable[[str], str] | None = None) -> None:
+    def __init__(self, guardrails: Guardrails, seal: SealThought | None = None) -> None:
         self._guardrails = guardrails
         self._seal = seal
         self._parts: dict[tuple[str, int], _Part] = {}
@@ -127,7 +128,7 @@ class GuardedEvents:
                     return text
                 parts.append({**part, "text": text})
         thought = "".join(part["text"] for part in members["content"])
-        sealed = {"encrypted_content": self._seal(thought)} if self._seal and "encrypted_content" in item else {}
+        sealed = {"encrypted_content": self._seal(thought, [])} if self._seal and "encrypted_content" in item else {}
         return {**item, **members, **sealed}
 
     def _cut(self, event: Event) -> Event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,8 @@ from llama_stack.agent.chat.messages import chat_messages
 from llama_stack.agent.entries import Entry, Item
 from llama_stack.agent.guardrails import Guardrails
 from llama_stack.agent.ports import Violation
+from llama_stack.agent.seals import Unseal
 from llama_stack.agent.turn import Turn
-
-Unseal = Callable[[str, str], str | None]
 
 
 async def redact(turn: Turn, rails: Guardrails, unseal: Unseal) -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from llama_stack.runs.secrets import Sealer
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.principal import Principal
+
+JsonObject: TypeAlias = dict[str, Any]
+Unseal: TypeAlias = Callable[[str, str], str | None]
+"""`Seals.unseal`."""
+
+SIGNED: Final = "signed_reasoning"
 
 
 class Seals:
@@ -42,5 +50,20 @@ class Seals:
             return None
         return opened.decode(errors="surrogatepass")
 
+    def seal_thought(self, text: str, blocks: list[JsonObject]) -> str:
+        """`blocks` are the thought as its provider signed it, in the form of a chat message's `thinking_blocks`."""
+        if not blocks:
+            return self.seal("reasoning", text)
+        return self.seal(SIGNED, msgspec.json.encode({"text": text, "blocks": blocks}).decode())
+
     def _bound_to(self, kind: str) -> bytes:
         return msgspec.json.encode([kind, *self._owner])  # not joined: names may hold whatever joins them
+
+
+def opened_thought(sealed: str, unseal: Unseal) -> tuple[str, list[JsonObject]]:
+    """Text and signed blocks of what `seal_thought` made; empty if it cannot be opened."""
+    signed = unseal(SIGNED, sealed)
+    if signed is None:
+        return unseal("reasoning", sealed) or "", []
+    thought = msgspec.json.decode(signed)
+    return thought["text"], thought["blocks"]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from llama_stack.agent.chat import chunks
 from llama_stack.agent.chat.call_pieces import Calls, Output
 from llama_stack.agent.chat.chunks import Stroke
-from llama_stack.agent.chat.open_items import Answer, Place, Thought
+from llama_stack.agent.chat.open_items import Answer, Place, SealThought, Thought
 from llama_stack.agent.citations import Citations
 from llama_stack.agent.entries import Entry, Event
 from llama_stack.agent.tools.base import BoundTool
@@ -41,7 +41,7 @@ class Assembler:
         *,
         citations: Callable[[], Citations] | None = None,
         coalesce: bool = False,
-        seal: Callable[[str], str] | None = None,
+        seal: SealThought | None = None,
         summarize: bool = False,
         response_id: str = "",
         logprobs: bool = True,
@@ -149,6 +149,8 @@ class Assembler:
             self._late.append(stroke)
         elif stroke.kind == "thought":
             self._think(stroke, events)
+        elif stroke.kind == "signed":
+            self._sign(stroke, events)
         else:
             self._answer(stroke, events)
 
@@ -157,10 +159,20 @@ class Assembler:
         if not isinstance(thought, Thought):
             if stroke.value.isspace():
                 return
-            self._settle(events)
-            self._blank.clear()
-            thought = self._open = Thought(self._output.place(), self._seal, events, coalesce=self._coalesce)
+            thought = self._begin_thought(events)
         thought.add(stroke.value, events)
+
+    def _sign(self, stroke: Stroke, events: list[Event]) -> None:
+        """What is signed is of use to its provider alone, sealed: without a seal it is not kept."""
+        if self._seal is not None:
+            thought = self._open if isinstance(self._open, Thought) else self._begin_thought(events)
+            thought.blocks.append(stroke.value)
+
+    def _begin_thought(self, events: list[Event]) -> Thought:
+        self._settle(events)
+        self._blank.clear()
+        thought = self._open = Thought(self._output.place(), self._seal, events, coalesce=self._coalesce)
+        return thought
 
     def _answer(self, stroke: Stroke, events: list[Event]) -> None:
         answer = self._open
@@ -197,7 +209,7 @@ class Assembler:
         """Close what is open. False if a summary has to come first."""
         if isinstance(self._open, Thought):
             self._open.end_text(events)
-            if self._summarize:
+            if self._summarize and self._open.text:
                 self.pending_summary = self._open.text
                 return False
         self._close(status, events)

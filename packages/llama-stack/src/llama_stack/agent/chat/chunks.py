@@ -34,6 +34,7 @@ class Delta(msgspec.Struct, gc=False):
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    thinking_blocks: Any = None
     tool_calls: list[CallDelta] | None = None
 
 
@@ -78,9 +79,9 @@ def _decode_one_by_one(block: bytes) -> list[Chunk]:
 
 
 class Stroke(NamedTuple):
-    """What one chunk adds to one thing: text, or for a `call` a `CallDelta`."""
+    """What one chunk adds to one thing: text, for a thought that is `signed` its block, for a `call` a `CallDelta`."""
 
-    kind: Literal["thought", "text", "refusal", "call"]
+    kind: Literal["thought", "signed", "text", "refusal", "call"]
     value: Any
     logprobs: Sequence[Item] = ()
 
@@ -95,7 +96,9 @@ def strokes(choice: Choice) -> Iterator[Stroke]:
         thought, text = _of_parts(text)
     if thought and isinstance(thought, str):
         yield Stroke("thought", thought)
-    elif choice.logprobs is not None and isinstance(text or "", str):
+    if delta.thinking_blocks is not None:
+        yield from (Stroke("signed", _without_index(block)) for block in _objects(delta.thinking_blocks))
+    if not thought and choice.logprobs is not None and isinstance(text or "", str):
         # A token may be less than a character: then it has a logprob, and no text yet.
         yield Stroke("text", text or "", _logprobs(choice.logprobs))
     elif text and isinstance(text, str):
@@ -126,6 +129,10 @@ def _logprobs(logprobs: Any) -> list[Item]:
         {**_token(token), "top_logprobs": [_token(top) for top in _objects(token.get("top_logprobs"))]}
         for token in _objects(logprobs.get("content") if isinstance(logprobs, dict) else None)
     ]
+
+
+def _without_index(block: Item) -> Item:
+    return {name: value for name, value in block.items() if name != "index"}
 
 
 def _objects(values: Any) -> list[Item]:

@@ -1,7 +1,8 @@
 """Items of Responses as the messages of a chat completion.
 
     message                     system, user or assistant (`developer` is `system`); leading system messages become one
-    reasoning                   `reasoning_content` of the assistant's message that follows; a summary is not sent
+    reasoning                   `reasoning_content` of the assistant's message that follows, and `thinking_blocks` where
+                                its provider signed it; a summary is not sent
     calls                       `tool_calls` of the assistant's message before them, those of one round together
     their results               `tool` messages right after that message, in the order of the calls
     images, files in results    a message of the user after the results
@@ -15,7 +16,7 @@ arguments are JSON objects.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from llama_stack.agent.chat.pairing import paired
 from llama_stack.agent.chat.parts import Part, as_json, content_of, divided
 from llama_stack.agent.chat.told import told
 from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.seals import Unseal
 
 CALL_ID_CHARS_MAX: Final = 40
 """OpenAI takes no longer ones."""
@@ -36,7 +38,7 @@ def chat_messages(
     entries: Sequence[Entry],
     *,
     instructions: str | list[Item] | None = None,
-    unseal: Callable[[str, str], str | None],
+    unseal: Unseal,
     reasoning_context: str | None = None,
     tools_told: bool = False,
 ) -> list[dict[str, Any]]:
@@ -68,13 +70,13 @@ def _without_earlier_thoughts(nodes: list[Node]) -> list[Node]:
 
 
 class _Chat:
-    """`_parts`, `_calls` and `_reasoning` are those of the assistant's message that is being made."""
+    """`_parts`, `_calls` and `_thought_before` are those of the assistant's message that is being made."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
-        self._thoughts: list[str] = []
+        self._thoughts: list[Thought] = []
         self._begun = False
-        self._reasoning: str | None = None
+        self._thought_before: list[Thought] = []
         self._parts: list[Part] = []
         self._calls: dict[str, Called] = {}
         self._round_over = False
@@ -84,7 +86,7 @@ class _Chat:
             self._say(node)
         elif isinstance(node, Thought):
             self.flush()
-            self._thoughts.append(node.text)
+            self._thoughts.append(node)
         elif isinstance(node, Called):
             self._call(node)
         elif isinstance(node, RoundOver):
@@ -113,8 +115,7 @@ class _Chat:
 
     def _begin(self, parts: list[Part]) -> None:
         self._begun = True
-        self._reasoning = "\n".join(self._thoughts) or None
-        self._thoughts.clear()
+        self._thought_before, self._thoughts = self._thoughts, []
         self._parts = parts
 
     def _call(self, call: Called) -> None:
@@ -131,14 +132,14 @@ class _Chat:
         text, others = divided(self._parts)
         if text or others or self._calls:
             message: dict[str, Any] = {"role": "assistant", "content": text or None}
-            if self._reasoning:
-                message["reasoning_content"] = self._reasoning
+            message |= _thinking(self._thought_before)
             if self._calls:
                 message["tool_calls"] = [_tool_call(call) for call in self._calls.values()]
             if text or self._calls:
                 self.messages.append(message)
             self._show([*others, *self._results()])
-        self._begun, self._reasoning, self._parts, self._calls, self._round_over = False, None, [], {}, False
+        self._begun, self._parts, self._calls, self._round_over = False, [], {}, False
+        self._thought_before = []
 
     def _results(self) -> Iterator[Part]:
         """The `tool` messages; what they cannot hold is left for the user's."""
@@ -153,6 +154,16 @@ class _Chat:
     def _show(self, parts: Sequence[Part]) -> None:
         if parts:
             self.messages.append({"role": "user", "content": list(parts)})
+
+
+def _thinking(thoughts: Sequence[Thought]) -> dict[str, Any]:
+    """Earlier ones are of answers that broke off: a provider takes signatures of the answer alone that they led to."""
+    said: dict[str, Any] = {}
+    if text := "\n".join(thought.text for thought in thoughts if thought.text):
+        said["reasoning_content"] = text
+    if thoughts and thoughts[-1].blocks:
+        said["thinking_blocks"] = thoughts[-1].blocks
+    return said
 
 
 def _tool_call(call: Called) -> dict[str, Any]:

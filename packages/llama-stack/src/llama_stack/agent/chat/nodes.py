@@ -17,6 +17,7 @@ from typing import Any, Final, TypeAlias
 from llama_stack.agent.chat.custom_input import INPUT
 from llama_stack.agent.chat.parts import Part, as_json, as_text, chat_parts, result_parts
 from llama_stack.agent.entries import Entry, Item
+from llama_stack.agent.seals import Unseal, opened_thought
 from llama_stack.agent.tools.names import model_name, safe_name
 
 SUMMARY: Final = "Summary of the conversation so far:\n\n"
@@ -24,8 +25,6 @@ _ENVELOPE: Final = frozenset({"type", "id", "status", "call_id", "caller", "crea
 _RESULTS: Final = ("output", "outputs", "result", "results")
 _ROLES: Final[Mapping[str, str]] = {"assistant": "assistant", "system": "system", "developer": "system"}
 """Providers that know no `developer` are many; whoever is unknown is a user."""
-
-Unseal: TypeAlias = Callable[[str, str], str | None]
 
 
 @dataclass(slots=True)
@@ -36,7 +35,10 @@ class Said:
 
 @dataclass(slots=True)
 class Thought:
+    """`blocks` are what its provider signed, as `thinking_blocks` of a message have it."""
+
     text: str
+    blocks: list[Item] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -93,21 +95,33 @@ def nodes_of(entry: Entry, unseal: Unseal) -> Iterator[Node]:
         )
         return
     kind = item.get("type", "message")
-    if kind in ("reasoning", "compaction"):
-        yield from _opened(kind, item, unseal)
+    if kind == "reasoning":
+        yield from _thought(item, unseal)
+    elif kind == "compaction":
+        yield from _summary(item, unseal)
     elif kind not in _SILENT:
         node = _READERS.get(kind, _other)(item)
         if node is not None:
             yield node
 
 
-def _opened(kind: str, item: Item, unseal: Unseal) -> Iterator[Node]:
-    text = "\n".join(part["text"] for part in item.get("content") or () if part.get("text"))
+def _thought(item: Item, unseal: Unseal) -> Iterator[Node]:
     sealed = item.get("encrypted_content")
-    if not text and sealed:
-        text = unseal(kind, sealed) or ""
+    text, blocks = opened_thought(sealed, unseal) if sealed else ("", [])
+    text = _readable(item) or text
+    if text or blocks:
+        yield Thought(text, blocks)
+
+
+def _summary(item: Item, unseal: Unseal) -> Iterator[Node]:
+    sealed = item.get("encrypted_content")
+    text = _readable(item) or (unseal("compaction", sealed) if sealed else None)
     if text:
-        yield Thought(text) if kind == "reasoning" else Said("user", chat_parts(SUMMARY + text))
+        yield Said("user", chat_parts(SUMMARY + text))
+
+
+def _readable(item: Item) -> str:
+    return "\n".join(part["text"] for part in item.get("content") or () if part.get("text"))
 
 
 def _message(item: Item) -> Node:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from llama_stack.agent.citations import Citations
 from llama_stack.agent.entries import ITEM_ADDED, ITEM_DONE, Event, Item
@@ -54,12 +54,17 @@ class OpenItem:
         return {"type": kind, "item_id": self.id, "output_index": self.index, **members}
 
 
-class Thought(OpenItem):
-    """A reasoning item. `seal` gives its `encrypted_content`, if it has any."""
+SealThought: TypeAlias = Callable[[str, list[Item]], str]
+"""Text and signed blocks of a thought to its `encrypted_content`."""
 
-    def __init__(self, place: Place, seal: Callable[[str], str] | None, events: list[Event], *, coalesce: bool) -> None:
+
+class Thought(OpenItem):
+    """A reasoning item. `seal` gives its `encrypted_content`, if it has any; `blocks` are what its provider signed."""
+
+    def __init__(self, place: Place, seal: SealThought | None, events: list[Event], *, coalesce: bool) -> None:
         super().__init__("reasoning", place, coalesce=coalesce)
         self._seal = seal
+        self.blocks: list[Item] = []
         self._pieces: list[str] = []
         self._summary: list[Item] = []
         self._added(events)
@@ -102,7 +107,7 @@ class Thought(OpenItem):
             "content": [self._part()] if self._pieces else [],
         }
         if self._seal is not None and status != "in_progress":
-            item["encrypted_content"] = self._seal(self.text)
+            item["encrypted_content"] = self._seal(self.text, self.blocks)
         return item
 
     def _delta(self, text: str, events: list[Event]) -> None:

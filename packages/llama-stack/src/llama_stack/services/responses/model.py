@@ -16,6 +16,9 @@ from llama_stack_api.principal import Call
 THOUGHTS: Final = "reasoning_content"
 """Where the agent puts what the model thought before."""
 
+SIGNED_THOUGHTS: Final = "thinking_blocks"
+"""Where it puts what the model's provider signed of that."""
+
 _OURS: Final[Mapping[str, str]] = {
     "max_completion_tokens": "max_output_tokens",
     "max_tokens": "max_output_tokens",
@@ -34,8 +37,9 @@ class Models(Protocol):
 class RoutedModel:
     """`agent.ports.Model` over the inference service: routing, retries, fallback and metrics are its.
 
-    Earlier thoughts go to providers that want them back (`ports.inference.TakesThoughts`), under the name that they
-    have there; others refuse what they do not know.
+    Earlier thoughts go to providers that want them back: their text under the name that it has there
+    (`ports.inference.TakesThoughts`), and what was signed as it was (`takes_thinking_blocks`). Others refuse what they
+    do not know.
     """
 
     def __init__(self, inference: ChatInference, models: Models) -> None:
@@ -52,16 +56,20 @@ class RoutedModel:
         return served.body
 
     def _with_thoughts(self, params: ChatCompletionRequest) -> ChatCompletionRequest:
-        member = self._member(params.model)
-        if member == THOUGHTS or not any(THOUGHTS in (message.model_extra or ()) for message in params.messages):
+        if not any(_has_thoughts(message) for message in params.messages):
             return params
-        return params.model_copy(update={"messages": [_renamed(message, member) for message in params.messages]})
+        member, signed = self._taken(params.model)
+        if member == THOUGHTS and signed:
+            return params
+        return params.model_copy(update={"messages": [_with(message, member, signed) for message in params.messages]})
 
-    def _member(self, model: str) -> str | None:
-        """The one name that all who may serve the model have for it."""
+    def _taken(self, model: str) -> tuple[str | None, bool]:
+        """The one name that all who may serve the model have for thoughts, and whether all take signed ones."""
         entry = self._models.lookup(model)
-        members = {getattr(target.provider, "thoughts_member", None) for target in entry.targets} if entry else set()
-        return members.pop() if len(members) == 1 else None
+        providers = [target.provider for target in entry.targets] if entry else []
+        members = {getattr(provider, "thoughts_member", None) for provider in providers}
+        signed = bool(providers) and all(getattr(each, "takes_thinking_blocks", False) for each in providers)
+        return (members.pop() if len(members) == 1 else None), signed
 
 
 def param_of_response(param: str | None) -> str | None:
@@ -73,9 +81,18 @@ def param_of_response(param: str | None) -> str | None:
     return next((ours + param[len(name) :] for name, ours in _OURS.items() if param.startswith(name)), param)
 
 
-def _renamed(message: BaseModel, member: str | None) -> Any:
-    if THOUGHTS not in (message.model_extra or ()):
+def _has_thoughts(message: BaseModel) -> bool:
+    said = message.model_extra
+    return said is not None and (THOUGHTS in said or SIGNED_THOUGHTS in said)
+
+
+def _with(message: BaseModel, member: str | None, signed: bool) -> Any:
+    if not _has_thoughts(message):
         return message
     said = message.model_dump(exclude_unset=True)
-    thoughts = said.pop(THOUGHTS)
-    return type(message).model_validate(said if member is None else {**said, member: thoughts})
+    thoughts = said.pop(THOUGHTS, None)
+    if not signed:
+        said.pop(SIGNED_THOUGHTS, None)
+    if member is not None and thoughts is not None:
+        said[member] = thoughts
+    return type(message).model_validate(said)
