@@ -23,6 +23,7 @@ from llama_stack.dialects.openai.usage import Usage
 from llama_stack.dialects.relaying import BlockRelay
 from llama_stack.routing.attempts import Attempts
 from llama_stack.routing.table import Entry, RoutingTable, Target
+from llama_stack.services.chat_images import ChatImages, wanted_as_data
 from llama_stack.services.streams import OpenStream, Recorder, begun, close, ended, first_block, recorded
 from llama_stack_api.errors import (
     InvalidRequest,
@@ -93,7 +94,10 @@ _RERANK = _Operation("rerank", "rerank", ModelType.rerank, "reranking")
 
 
 class InferenceRouter:
-    """`table` says who serves a model, `attempts` how often whom to try. Requests are left as they are given."""
+    """`table` says who serves a model, `attempts` how often whom to try. Requests are left as they are given.
+
+    `images` fetches those of a chat that lie elsewhere, for providers that do not.
+    """
 
     def __init__(
         self,
@@ -102,12 +106,14 @@ class InferenceRouter:
         attempts: Attempts,
         metrics: InferenceMetrics,
         recorder: Recorder | None = None,
+        images: ChatImages | None = None,
         stored_bytes_max: int = STORED_BYTES_MAX,
     ) -> None:
         self._table = table
         self._attempts = attempts
         self._metrics = metrics
         self._recorder = recorder
+        self._images = images
         self._stored_bytes_max = stored_bytes_max
         self._usage_only = StreamOptions(include_usage=True)
 
@@ -176,7 +182,10 @@ class InferenceRouter:
         entry = await self._entry(params.model, operation, call)
 
         async def attempt(target: Target) -> tuple[bytes, Usage | None]:
-            reply = await _method(target, operation)(_for_target(params, target), call)
+            asked = _for_target(params, target)
+            if self._images and isinstance(asked, ChatCompletionRequest) and wanted_as_data(target.provider):
+                asked = await self._images.inlined(asked, call)
+            reply = await _method(target, operation)(asked, call)
             body = reply.body if isinstance(reply, EncodedReply) else encode_reply(reply)
             return relay_reply(body, provider=target.provider_id, model=entry.identifier, identifier=identifier)
 
@@ -197,7 +206,10 @@ class InferenceRouter:
         choices = (params.n or 1) * (_prompts(params) if isinstance(params, CompletionRequest) else 1)
 
         async def attempt(target: Target) -> OpenStream:
-            reply = await _method(target, operation)(_for_target(params, target), call)
+            asked = _for_target(params, target)
+            if self._images and isinstance(asked, ChatCompletionRequest) and wanted_as_data(target.provider):
+                asked = await self._images.inlined(asked, call)
+            reply = await _method(target, operation)(asked, call)
             source = reply.__aiter__() if isinstance(reply, EncodedStream) else encode_stream(reply)
             relay = StreamRelay(
                 provider=target.provider_id,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llama_stack.agent.attachments import FetchedAttachments
 from llama_stack.routing.discovery import Discovery
 from llama_stack.routing.models import ModelTable
 from llama_stack.routing.opening import OpenProvider
+from llama_stack.services.chat_images import ChatImages
 from llama_stack.services.completions import StoredCompletions
 from llama_stack.services.inference import InferenceRouter
 from llama_stack.services.messages.names import ModelNames
@@ -41,7 +43,8 @@ async def open_inference(base: Foundation) -> InferenceParts:
         models, config.server.messages.model_names, first_discovery_wait_s=config.server.routing.discovery_wait_s
     )
     attempts = await open_attempts(config.server, base.storage, discovery, base.metrics, base.exits)
-    router = InferenceRouter(table=models, attempts=attempts, metrics=base.metrics, recorder=stored)
+    images = ChatImages(FetchedAttachments(base.egress, limits=config.server.responses.attachments))
+    router = InferenceRouter(table=models, attempts=attempts, metrics=base.metrics, recorder=stored, images=images)
     safety = await open_safety(config, base.opener, {Api.connectors: base.mcp}, router, stored, base.exits)
     return InferenceParts(models, discovery, names, stored, router, safety, list(base.opener.opened.values()))
 
