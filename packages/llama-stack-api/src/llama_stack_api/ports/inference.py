@@ -121,5 +121,25 @@ class TakesThoughts(Protocol):
     def thoughts_member(self) -> str | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    """How far the provider is with a model. `status` is in its own words; `completed` and `total` are the bytes of what
+    it is fetching now, where it tells them."""
+
+    status: str
+    completed: int | None = None
+    total: int | None = None
+
+
+@runtime_checkable
+class PullsModels(Protocol):
+    """Providers that fetch models by themselves when they are told to."""
+
+    def pull_model(self, model: str, call: Call) -> AsyncIterator[PullProgress]:
+        """Fetch a model, and what is missing of it only. The model is there when the iteration ends; whoever gives up
+        earlier leaves it unfinished."""
+        ...
+
+
 INFERENCE_PORTS: tuple[type, ...] = (ChatCompletions, Completions, Embeddings, Rerank)
 """An inference provider satisfies at least one of these."""

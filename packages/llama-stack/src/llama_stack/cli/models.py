@@ -1,4 +1,4 @@
-"""`models`: what a running server offers."""
+"""`models`: what a running server offers. `models pull` is next door."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _REPLY_BYTES_MAX = 64 * 1024 * 1024
 
 
 def models(
+    context: typer.Context,
     url: Annotated[
         str | None, typer.Option(envvar="LLAMA_STACK_URL", help="Where the server is; default: this machine.")
     ] = None,
@@ -28,7 +29,9 @@ def models(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the server's reply.")] = False,
 ) -> None:
-    """List the models of a running server."""
+    """List the models of a running server. `pull` has a provider fetch one."""
+    if context.invoked_subcommand is not None:
+        return
     address = url or f"http://127.0.0.1:{os.environ.get('LLAMA_STACK_PORT') or DEFAULT_PORT}"
     reply = _get(address, api_key)
     if as_json:

@@ -64,8 +64,8 @@ class AdminService:
 
     async def _health(self, api: str, provider_id: str) -> HealthResponse:
         opened = self._opener.opened.get((api, provider_id))
-        if opened is None:
-            found = [each for each in self._opener.problems if (each.api, each.provider_id) == (api, provider_id)]
+        found = [each for each in self._opener.problems if (each.api, each.provider_id) == (api, provider_id)]
+        if opened is None or any(each.fatal for each in found):
             return HealthResponse(
                 status=HealthStatus.ERROR, message="; ".join(each.message for each in found) or "not open"
             )

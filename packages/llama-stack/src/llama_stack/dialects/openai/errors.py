@@ -40,6 +40,7 @@ _CODES: dict[str, type[InvalidRequest]] = {
 _CONTEXT_WORDS = (
     "maximum context length",
     "context length exceeded",
+    "exceeds the context length",
     "exceeds the available context size",
     "context window",
     "too many tokens",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,8 @@ class TokenCounting:
         target = entry.targets[0]
         if isinstance(target.provider, CountsTokens):
             params.model = target.provider_resource_id
-            return Counted(await target.provider.count_chat_tokens(params, call), estimated=False)
+            with suppress(NotImplementedByProvider):
+                return Counted(await target.provider.count_chat_tokens(params, call), estimated=False)
         asked = params.model_dump(mode="json", exclude_unset=True)
         # In a thread, as a long text keeps a core busy for a while.
         return Counted(await asyncio.to_thread(estimate_tokens, asked), estimated=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from llama_stack.config.responses import AgentLimits
 from llama_stack.runs.secrets import Sealer
 from llama_stack.services.responses.drafts import Drafts
 from llama_stack.services.responses.token_estimate import estimate_tokens
+from llama_stack_api.errors import NotImplementedByProvider
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.openai.responses.operations import CompactRequest, InputTokens, InputTokensRequest
 from llama_stack_api.openai.responses.request import ResponseRequest
@@ -58,7 +60,8 @@ class ResponseContext:
         target = entry.targets[0]
         if isinstance(target.provider, CountsTokens):
             chat.model = target.provider_resource_id
-            return InputTokens(input_tokens=await target.provider.count_chat_tokens(chat, call))
+            with suppress(NotImplementedByProvider):
+                return InputTokens(input_tokens=await target.provider.count_chat_tokens(chat, call))
         asked = chat.model_dump(mode="json", exclude_unset=True)
         return InputTokens(input_tokens=await asyncio.to_thread(estimate_tokens, asked))
 
