@@ -95,11 +95,12 @@ class MessageEvents:
         block.add_text(text)
 
     def _think(self, text: str) -> None:
-        block = self._blocks.ending_in("thinking")
-        if block is None:
-            block = self._blocks.begin({"type": "thinking", "thinking": "", "signature": ""})
+        block = self._blocks.ending_in("thinking") or self._begin_thinking()
         block.add_text(text)
         self._thought = block
+
+    def _begin_thinking(self) -> Block:
+        return self._blocks.begin({"type": "thinking", "thinking": "", "signature": ""})
 
     def _keep(self, kept: Json, *, heard: bool) -> None:
         """A block of thinking, whole or in pieces, mostly told in words before. `heard`: so are those of this delta."""
@@ -110,7 +111,9 @@ class MessageEvents:
         told = self._thought is not None and self._thought.text == text and not self._thought.signed
         if text and not heard and not told:
             self._think(text)
-        if signature and (block := self._blocks.ending_in("thinking")) is not None:
+        if signature:
+            # Gemini signs behind its words: what is signed may not be the block that ends here.
+            block = self._blocks.ending_in("thinking") or self._begin_thinking()
             block.sign(signature)
 
     def _cite(self, annotations: Any) -> None:

@@ -96,8 +96,9 @@ def _thinking(block: Json) -> Json | None:
     """A block that Anthropic made: others have no signature, and it refuses them."""
     if block.get("type") == "redacted_thinking" and block.get("data"):
         return {"type": "redacted_thinking", "data": block["data"]}
-    if block.get("type") == "thinking" and block.get("signature"):
-        return {"type": "thinking", "thinking": text_or(block.get("thinking")), "signature": block["signature"]}
+    signature = text_or(block.get("signature"))
+    if block.get("type") == "thinking" and signature and ":" not in signature:  # gemini:… is what Gemini signed
+        return {"type": "thinking", "thinking": text_or(block.get("thinking")), "signature": signature}
     return None
 
 

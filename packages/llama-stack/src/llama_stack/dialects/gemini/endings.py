@@ -1,0 +1,76 @@
+"""Why an answer of a Gemini model ended, and what it cost, in the words of chat completions."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+
+FINISH_REASONS: Final = {
+    "STOP": "stop",
+    "MAX_TOKENS": "length",
+    **dict.fromkeys(
+        (
+            "SAFETY",
+            "RECITATION",
+            "BLOCKLIST",
+            "PROHIBITED_CONTENT",
+            "SPII",
+            "MODEL_ARMOR",
+            "LANGUAGE",
+            "IMAGE_SAFETY",
+            "IMAGE_PROHIBITED_CONTENT",
+            "IMAGE_RECITATION",
+        ),
+        "content_filter",
+    ),
+}
+"""All others are `stop`, with Google's word in `native_finish_reason`; but for the failures."""
+
+FAILURES: Final = frozenset(
+    {
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "MISSING_THOUGHT_SIGNATURE",
+        "MALFORMED_RESPONSE",
+    }
+)
+"""What the model wrote is lost: there is no answer that could be passed on."""
+
+
+def finish_members(reason: Any, *, calls: bool) -> Json:
+    """`finish_reason` of a choice. Google says STOP of an answer that calls functions."""
+    said = text_or(reason)
+    finish = FINISH_REASONS.get(said, "stop")
+    members: Json = {"finish_reason": "tool_calls" if calls and finish == "stop" else finish}
+    if said and said not in ("STOP", "MAX_TOKENS"):
+        members["native_finish_reason"] = said
+    return members
+
+
+def completion_usage(metadata: Any) -> Json:
+    """Token counts: what Google's own tools put into the prompt is part of it, thoughts are part of the answer."""
+    counts = mapping(metadata)
+    prompt = _count(counts, "promptTokenCount") + _count(counts, "toolUsePromptTokenCount")
+    thought = _count(counts, "thoughtsTokenCount")
+    completion = _count(counts, "candidatesTokenCount") + thought
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {
+            "cached_tokens": _count(counts, "cachedContentTokenCount"),
+            "audio_tokens": _of_modality(counts.get("promptTokensDetails"), "AUDIO"),
+        },
+        "completion_tokens_details": {"reasoning_tokens": thought},
+    }
+
+
+def _of_modality(details: Any, modality: str) -> int:
+    return sum(_count(each, "tokenCount") for each in objects(details) if each.get("modality") == modality)
+
+
+def _count(counts: Json, name: str) -> int:
+    value = counts.get(name)
+    return int(value) if isinstance(value, int | float) and 0 <= value < float("inf") else 0
