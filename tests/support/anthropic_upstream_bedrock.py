@@ -1,11 +1,13 @@
-"""Amazon Bedrock on loopback: Claude under AWS's addresses, signatures and binary event streams.
+"""Amazon Bedrock on loopback: Claude by InvokeModel, other models by Converse, embeddings and rerank, under AWS's
+addresses, signatures and binary event streams.
 
     with BedrockUpstream(bearer="key") as up:                           # or secrets={"AKID": "secret"}: signatures
         up.always(on_bedrock(says("Hello")))
         ...                                                             # base_url: up.url
 
 A signature is checked as AWS documents it, from the bytes that arrived, without botocore; a body must be what the
-Messages API takes, less `model` and `stream`, and with Bedrock's version.
+Messages API takes, less `model` and `stream`, and with Bedrock's version; or what Converse takes (`converse_contract`),
+or the family of an embedding model (`bedrock_invoked`).
 """
 
 from __future__ import annotations
@@ -20,10 +22,13 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from tests.support.anthropic_upstream import MessagesWire, Says, says
 from tests.support.anthropic_upstream_contract import Violation, check_message
+from tests.support.bedrock_invoked import invoked
+from tests.support.converse_contract import check_converse, check_counted
+from tests.support.converse_upstream import CONVERSE, CONVERSE_STREAM, conversed
 from tests.support.upstream import Recorded, Upstream
 from tests.support.upstream_wire import Answer, Wire, dumps
 
@@ -32,6 +37,8 @@ _CREDENTIAL = re.compile(
     r"SignedHeaders=(?P<names>[a-z0-9;-]+), Signature=(?P<signature>[0-9a-f]{64})"
 )
 INVOKE, STREAM = "/invoke", "/invoke-with-response-stream"
+_AWS = ("/model/", "/foundation-models", "/inference-profiles")
+"""What Bedrock answers; all else is somebody else's, such as a picture that lies there."""
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 
 
@@ -102,11 +109,13 @@ class BedrockUpstream(Upstream):
     def __init__(self, *, bearer: str | None = None, secrets: Mapping[str, str] | None = None) -> None:
         super().__init__()
         self._bearer = bearer
-        self._secrets = secrets or {}
+        self._secrets = {} if secrets is None else secrets
         self.violations: list[str] = []
         self.defaults = {
             INVOKE: on_bedrock(says("Hello from Bedrock.")),
             STREAM: on_bedrock(says("Hello from Bedrock.")),
+            CONVERSE: conversed("Hello from Bedrock."),
+            CONVERSE_STREAM: conversed("Hello from Bedrock."),
             "/count-tokens": Wire().json({"inputTokens": 17}),
             "/foundation-models": Listed([{"modelId": "anthropic.claude-1", "inferenceTypesSupported": ["ON_DEMAND"]}]),
             "/inference-profiles": Listed([]),
@@ -120,17 +129,31 @@ class BedrockUpstream(Upstream):
         return request
 
     def _answer_to(self, request: Recorded) -> Answer:
-        if not self._is_authorized(request):
+        if request.path.startswith(_AWS) and not self._is_authorized(request):
             return refusal(403, "The request signature does not match.", "InvalidSignatureException")
         try:
-            if request.path.endswith((INVOKE, STREAM)):
-                check_invocation(request.body)
-            if request.path.endswith("/count-tokens"):
-                check_counting(request)
+            answer = self._checked(request)
         except Violation as wrong:
             self.violations.append(str(wrong))
             return refusal(400, str(wrong), "ValidationException")
-        return super()._answer_to(request)
+        return super()._answer_to(request) if answer is None else answer
+
+    def _checked(self, request: Recorded) -> Answer | None:
+        """An answer to what no script answers; `Violation` for what Bedrock would refuse."""
+        model = unquote(request.headers[":path"].split("/")[2]) if request.path.startswith("/model/") else ""
+        if request.path.endswith((CONVERSE, CONVERSE_STREAM)):
+            check_converse(model, request.body, stream=request.path.endswith(CONVERSE_STREAM))
+        elif request.path.endswith("/count-tokens"):
+            check_counting(model, request)
+        elif request.path.endswith(INVOKE) and (".embed" in model or "-embed" in model or ".rerank" in model):
+            return invoked(model, request) if self._unscripted(request) else None
+        elif request.path.endswith((INVOKE, STREAM)):
+            check_invocation(request.body)
+        return None
+
+    def _unscripted(self, request: Recorded) -> bool:
+        scripted = [on for on, _ in self._script] + list(self._standing)
+        return not any(request.path.endswith(on) for on in scripted)
 
     def _is_authorized(self, request: Recorded) -> bool:
         given = request.headers.get("authorization", "")
@@ -153,8 +176,14 @@ def check_invocation(body: Any) -> None:
     check_message({"model": "m", **kept}, beta=bool(betas))
 
 
-def check_counting(request: Recorded) -> None:
-    """The body is a request in base64."""
+def check_counting(model: str, request: Recorded) -> None:
+    """The body is a request in base64, or one of Converse."""
+    check_counted(model, request.body)
+    if "converse" in request.body["input"]:
+        check_converse(model, request.body["input"]["converse"], stream=False)
+        if not model.startswith("anthropic."):
+            raise Violation("The provided model doesn't support counting tokens.")
+        return
     body = base64.b64decode(request.body["input"]["invokeModel"]["body"])
     check_invocation(json.loads(body))
 

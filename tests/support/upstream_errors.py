@@ -39,8 +39,12 @@ SHAPES: Mapping[str, Callable[[int, str, str | None, str | None], Any]] = {
     },
     "typed": lambda _, message, code, __: {"error": message, "error_type": code or "Validation"},  # TEI
     "coded": lambda _, message, code, __: {"error_code": code or "BAD_REQUEST", "message": message},  # Databricks
+    "oci": lambda _, message, code, __: {"code": code or "InvalidParameter", "message": message},
     "numbered": lambda status, message, _, __: {  # OpenRouter
         "error": {"code": status, "message": message, "metadata": {"provider_name": "Upstream"}}
+    },
+    "google": lambda status, message, _, __: {
+        "error": {"code": status, "message": message, "status": "INVALID_ARGUMENT", "details": []}
     },
     "listed": lambda status, message, code, _: {  # watsonx
         "errors": [{"code": code or "invalid_request", "message": message}],

@@ -47,7 +47,7 @@ class Say:
 
     usage   in a stream: `asked` (only with stream_options.include_usage, in a chunk without choices, as OpenAI),
             `always` (the same, unasked), `last_choice` (in the chunk with the finish reason), `x_groq` (there, under
-            `x_groq.usage`), `never`
+            `x_groq.usage`, and as `asked`), `never`
     pieces  how the text is split in a stream; by words if None
     omit    members that the provider leaves out of its objects (`object`)
     """
@@ -122,7 +122,7 @@ class _Chat:
         for index in range(self.n):
             yield self._chunk(index, {}, finish=self.say.reason) | self._usage_at_finish(index)
         asked = bool((self.body.get("stream_options") or {}).get("include_usage"))
-        if self.say.usage == "always" or (self.say.usage == "asked" and asked):
+        if self.say.usage == "always" or (self.say.usage in ("asked", "x_groq") and asked):
             yield self._head("chat.completion.chunk") | {"choices": [], "usage": self.say.token_usage(self.n)}
 
     def _head(self, kind: str) -> dict[str, Any]:

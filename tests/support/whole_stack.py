@@ -29,7 +29,7 @@ async def whole_stack(
     places = {"environ": {"SQLITE_STORE_DIR": str(directory / "store")}, "home": directory}
     config = RunConfig.model_validate(said, context=places)
     async with Stack.open(config, state_dir=directory / "state") as stack:
-        assert stack.problems == []
+        assert stack.problems == [], [str(problem) for problem in stack.problems]
         app = create_app(stack.services, config.server, environ={})
         async with running(app, stack.services, config.server) as server:
             yield server

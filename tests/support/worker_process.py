@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.running import START_S, STOP_S, environment
@@ -13,9 +14,13 @@ COMMAND = [sys.executable, "-c", "from llama_stack.cli.main import main; main()"
 
 
 class Worker:
-    def __init__(self, config: Path, home: Path) -> None:
+    def __init__(self, config: Path, home: Path, environ: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, str(config)], env=environment(home), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*COMMAND, str(config)],
+            env=environment(home, environ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         self.said = ""
         self._working = threading.Event()

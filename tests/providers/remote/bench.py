@@ -77,6 +77,11 @@ class Bench:
         return self.sent
 
     @property
+    def sent_members(self) -> Any:
+        """The members of the last request, in the upstream's words."""
+        return self.case.members(self.sent.body)
+
+    @property
     def sent_chat(self) -> Any:
         """The last request as one for a chat completion, whatever the upstream's words."""
         return self.case.as_chat(self.sent.body)

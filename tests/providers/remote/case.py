@@ -30,6 +30,11 @@ class Case:
 
     `tongue`: the kind of the upstream, a key of `conftest.upstreams`; `speaks` puts what a model says into it, and
     `as_chat` a request back into a chat completion's.
+    `sees`: it takes images. `knows_schemas`: it writes JSON by a schema.
+    `called`: its name where a type has several cases.
+    `embedder`, `ranker`: models of that kind, where a name matters.
+    `members` are those of a request, where they are not at its top. `signs`: it sends signatures and no key.
+    `thinks`: its answers hold thoughts; `thinks_aloud`: it is sent them again. `names_calls`: calls have ids.
     `say`, `wire`: the upstream's habits in what it says. `unknown`: members beyond OpenAI's that it is sent.
     `rewritten`: what a client sends, what arrives instead (None: it must not arrive). `refused`: what a client sends,
     the parameter that is named.
@@ -47,16 +52,25 @@ class Case:
     tongue: str = "openai"
     speaks: Callable[[Say], Reply] = lambda say: say
     as_chat: Callable[[Body], Body] = lambda body: body
+    members: Callable[[Body], Body] = lambda body: body
+    signs: bool = False
     unknown: Body = field(default_factory=lambda: UNKNOWN)
     thinks_aloud: bool = True
+    thinks: bool = True
+    names_calls: bool = True
+    sees: bool = True
+    knows_schemas: bool = True
+    called: str = ""
     say: Mapping[str, Any] = field(default_factory=dict)
     wire: Wire = field(default_factory=Wire)
     rank: Callable[..., Reply] = ranking
     embed: Reply = field(default_factory=embeddings)
+    embedder: str = "e-1"
+    ranker: str = "r-1"
     rewritten: tuple[tuple[Body, Body], ...] = ()
     refused: tuple[tuple[Body, str], ...] = ()
     embed_refused: tuple[tuple[Body, str], ...] = ()
 
     @property
     def name(self) -> str:
-        return self.type.partition("::")[2]
+        return self.called or self.type.partition("::")[2]

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from llama_stack_api.ports.inference import ProviderModel
-from tests.providers.remote.case import EMBEDDING, LLM, RERANK, TOOLS, Body, Case, Listing
+from tests.providers.remote.case import EMBEDDING, LLM, RERANK, TOOLS, Case, Listing
 from tests.providers.remote.claude_cases import CLAUDES
+from tests.providers.remote.common import CHATS, ENGINE_REFUSES, RERANKS, TO_MAX_TOKENS, V1, listed
+from tests.providers.remote.converse_cases import CONVERSES
+from tests.providers.remote.engine_cases import ENGINES
+from tests.providers.remote.gemini_cases import GEMINIS
+from tests.providers.remote.oci_cases import OCIS
+from tests.providers.remote.ollama_cases import OLLAMAS
 from tests.support.upstream import Answer, Recorded, Wire, embeddings, models, ranking
-
-V1 = {
-    "chat": "/v1/chat/completions",
-    "stream": "/v1/chat/completions",
-    "completion": "/v1/completions",
-    "embeddings": "/v1/embeddings",
-}
-RERANKS = {"rerank": "/v1/rerank"}
-CHATS = {"chat": V1["chat"], "stream": V1["stream"]}
 
 
 def under(prefix: str, paths: Mapping[str, str] = V1) -> dict[str, str]:
     return {kind: prefix + path.removeprefix("/v1") for kind, path in paths.items()}
-
-
-def listed(*entries: Any, means: list[ProviderModel], path: str = "/models", **options: Any) -> Listing:
-    return Listing({path: models(*entries, **options)}, means)
 
 
 def vectors_of_watsonx(request: Recorded) -> Answer:
@@ -49,14 +41,6 @@ def iam_token(request: Recorded) -> Answer:
     return Wire().json({"access_token": "iam-token-1", "token_type": "Bearer", "expires_in": 3600})
 
 
-TO_MAX_TOKENS: tuple[Body, Body] = ({"max_completion_tokens": 7}, {"max_tokens": 7, "max_completion_tokens": None})
-ENGINE_REFUSES: tuple[tuple[Body, str], ...] = (
-    ({"web_search_options": {}}, "web_search_options"),
-    ({"modalities": ["text", "audio"], "audio": {"voice": "alloy", "format": "wav"}}, "audio"),
-    ({"functions": [{"name": "f", "parameters": {"type": "object"}}]}, "functions"),
-)
-ENGINE_IGNORES_TEXT: tuple[Body, Body] = ({"modalities": ["text"]}, {"modalities": None})
-
 CASES = [
     Case(
         "remote::openai",
@@ -76,6 +60,11 @@ CASES = [
         ),
     ),
     *CLAUDES,
+    *CONVERSES,
+    *GEMINIS,
+    *OLLAMAS,
+    *ENGINES,
+    *OCIS,
     Case(
         "remote::azure",
         under("/openai/v1"),
@@ -94,82 +83,6 @@ CASES = [
                 ProviderModel("text-embedding-3-large", EMBEDDING, {"embedding_dimension": 3072}),
             ],
         ),
-    ),
-    Case(
-        "remote::ollama",
-        V1,
-        data_key="ollama_api_key",
-        key_needed=False,
-        config=lambda up: {"base_url": up.url},
-        error_shape="string",
-        say={"reasoning_field": "reasoning"},
-        listing=Listing(
-            {
-                "/api/tags": Wire().json(
-                    {
-                        "models": [
-                            {"name": "llama3.2:3b", "digest": "aa"},
-                            {"name": "nomic-embed-text:latest", "digest": "bb"},
-                        ]
-                    }
-                ),
-                "/api/show": lambda request: Wire().json(
-                    {
-                        "capabilities": ["embedding"],
-                        "model_info": {"nomic-bert.embedding_length": 768, "nomic-bert.context_length": 2048},
-                    }
-                    if request.body["model"].startswith("nomic")
-                    else {"capabilities": ["completion", "tools"], "model_info": {"llama.context_length": 131072}}
-                ),
-            },
-            [
-                ProviderModel("llama3.2:3b", LLM, {"context_length": 131072, "tool_calling": True}),
-                ProviderModel(
-                    "nomic-embed-text:latest", EMBEDDING, {"context_length": 2048, "embedding_dimension": 768}
-                ),
-            ],
-        ),
-        rewritten=(
-            TO_MAX_TOKENS,
-            ENGINE_IGNORES_TEXT,
-            ({"n": 1, "parallel_tool_calls": True}, {"n": None, "parallel_tool_calls": None}),
-            ({"tools": TOOLS, "tool_choice": "auto"}, {"tools": TOOLS, "tool_choice": None}),
-            ({"tools": TOOLS, "tool_choice": "none"}, {"tools": None, "tool_choice": None}),
-        ),
-        refused=(
-            *ENGINE_REFUSES,
-            ({"n": 2}, "n"),
-            ({"logit_bias": {"5": 1}}, "logit_bias"),
-            ({"tools": TOOLS, "tool_choice": "required"}, "tool_choice"),
-            ({"tools": TOOLS, "parallel_tool_calls": False}, "parallel_tool_calls"),
-        ),
-    ),
-    Case(
-        "remote::vllm",
-        {**V1, **RERANKS},
-        data_key="vllm_api_token",
-        key_needed=False,
-        error_shape="flat",
-        say={"usage": "asked"},
-        listing=listed(
-            {"id": "Qwen/Qwen3-8B", "object": "model", "max_model_len": 40960},
-            means=[ProviderModel("Qwen/Qwen3-8B", LLM, {"context_length": 40960})],
-        ),
-        rewritten=(ENGINE_IGNORES_TEXT, ({"logit_bias": {"5": 1}, "n": 2}, {"logit_bias": {"5": 1}, "n": 2})),
-        refused=ENGINE_REFUSES,
-    ),
-    Case(
-        "remote::llama-cpp-server",
-        {**V1, **RERANKS},
-        data_key="llama_cpp_server_api_key",
-        key_needed=False,
-        wire=Wire(newline="\n", comment="keep-alive"),
-        listing=listed(
-            {"id": "smollm2.gguf", "object": "model", "meta": {"n_ctx_train": 8192, "n_embd": 576}},
-            means=[ProviderModel("smollm2.gguf", LLM, {"context_length": 8192})],
-        ),
-        rewritten=(TO_MAX_TOKENS, ENGINE_IGNORES_TEXT),
-        refused=ENGINE_REFUSES,
     ),
     Case(
         "remote::llama-openai-compat",
@@ -271,13 +184,11 @@ CASES = [
                 ProviderModel("E5-Mistral-7B-Instruct", EMBEDDING, {"embedding_dimension": 4096}),
             ],
         ),
-        rewritten=(TO_MAX_TOKENS, ({"presence_penalty": 0, "n": 1}, {"presence_penalty": None, "n": None})),
-        refused=(
-            ({"n": 2}, "n"),
-            ({"seed": 4}, "seed"),
-            ({"logprobs": True}, "logprobs"),
-            ({"presence_penalty": 0.1}, "presence_penalty"),
+        rewritten=(
+            TO_MAX_TOKENS,
+            ({"presence_penalty": 0, "n": 2, "seed": 4}, {"presence_penalty": None, "n": 2, "seed": 4}),
         ),
+        refused=(({"logit_bias": {"5": 1}}, "logit_bias"), ({"presence_penalty": 0.1}, "presence_penalty")),
         embed_refused=(({"dimensions": 64}, "dimensions"),),
     ),
     Case(
@@ -374,7 +285,10 @@ CASES = [
             ],
         ),
         rewritten=(
-            TO_MAX_TOKENS,
+            (
+                {"max_completion_tokens": 7, "logit_bias": {"5": 1}},
+                {"max_completion_tokens": 7, "logit_bias": {"5": 1}},
+            ),
             ({"stop": "END"}, {"stop": ["END"], "model": None, "model_id": "m-1", "project_id": "p-1"}),
             ({"tools": TOOLS, "tool_choice": "required"}, {"tool_choice": None, "tool_choice_option": "required"}),
             (
@@ -382,7 +296,7 @@ CASES = [
                 {"tool_choice": {"type": "function", "function": {"name": "f"}}, "tool_choice_option": None},
             ),
         ),
-        refused=(({"user": "u"}, "user"), ({"logit_bias": {"5": 1}}, "logit_bias")),
+        refused=(({"user": "u"}, "user"), ({"parallel_tool_calls": False}, "parallel_tool_calls")),
         embed_refused=(({"dimensions": 64}, "dimensions"), ({"input": [1, 2]}, "input")),
     ),
     Case(
@@ -418,6 +332,7 @@ CASES = [
         "remote::deepseek",
         CHATS,
         data_key="deepseek_api_key",
+        knows_schemas=False,
         wire=Wire(comment="keep-alive"),
         listing=listed(
             "deepseek-chat",
@@ -466,28 +381,6 @@ CASES = [
         rewritten=(
             ({}, {"provider": {"require_parameters": True}}),
             ({"provider": {"order": ["Groq"]}}, {"provider": {"order": ["Groq"]}}),
-        ),
-    ),
-    Case(
-        "remote::text-embeddings-inference",
-        {"embeddings": "/v1/embeddings", "rerank": "/rerank"},
-        data_key="tei_api_key",
-        key_needed=False,
-        error_shape="typed",
-        config=lambda up: {"base_url": up.url},
-        rank=lambda scores: ranking(scores, "tei"),
-        listing=Listing(
-            {
-                "/info": Wire().json(
-                    {
-                        "model_id": "BAAI/bge-small-en-v1.5",
-                        "max_input_length": 512,
-                        "model_type": {"embedding": {"pooling": "cls"}},
-                    }
-                ),
-                "/embed": embeddings(384),
-            },
-            [ProviderModel("BAAI/bge-small-en-v1.5", EMBEDDING, {"context_length": 512, "embedding_dimension": 384})],
         ),
     ),
     Case(

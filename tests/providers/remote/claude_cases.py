@@ -5,6 +5,7 @@ from __future__ import annotations
 from llama_stack_api.ports.inference import ProviderModel
 from tests.providers.remote.case import LLM, TOOLS, Body, Case, Listing
 from tests.providers.remote.claude import as_chat, speaks_on_bedrock, speaks_to_anthropic
+from tests.providers.remote.converse_cases import EMBEDDER, INVOKED, RANKER, embedded
 from tests.support import anthropic_upstream as anthropic
 from tests.support.anthropic_upstream_bedrock import Listed
 
@@ -55,7 +56,7 @@ CLAUDES = [
     ),
     Case(
         "remote::bedrock",
-        {"chat": "/model/m-1/invoke", "stream": "/model/m-1/invoke-with-response-stream"},
+        {"chat": "/model/m-1/invoke", "stream": "/model/m-1/invoke-with-response-stream", **INVOKED},
         data_key="aws_bearer_token_bedrock",
         config=lambda up: {"base_url": up.url},
         error_shape="message",
@@ -64,6 +65,9 @@ CLAUDES = [
         as_chat=as_chat,
         thinks_aloud=False,
         unknown={"top_k": 40},
+        embedder=EMBEDDER,
+        ranker=RANKER,
+        embed=embedded,
         listing=Listing(
             {
                 "/foundation-models": (
@@ -83,6 +87,7 @@ CLAUDES = [
             [
                 ProviderModel("anthropic.claude-3-haiku-20240307-v1:0"),
                 ProviderModel("us.anthropic.claude-5-v1:0"),
+                ProviderModel("us.meta.llama4-v1:0"),
                 ProviderModel("global.anthropic.claude-5-v1:0"),
             ],
         ),

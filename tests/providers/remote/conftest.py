@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ from tests.providers.remote.case import Case
 from tests.providers.remote.cases import iam_token
 from tests.support.anthropic_upstream import AnthropicUpstream
 from tests.support.anthropic_upstream_bedrock import BedrockUpstream
+from tests.support.gemini_upstream import GeminiUpstream
+from tests.support.oci_upstream import OciUpstream
+from tests.support.ollama_upstream import OllamaUpstream
 from tests.support.upstream import Upstream
 
 
@@ -27,8 +31,16 @@ def descriptors() -> dict[str, Descriptor]:
 @pytest.fixture(scope="session")
 def upstreams() -> Iterator[dict[str, Upstream]]:
     """One of each tongue."""
-    with Upstream() as openai, AnthropicUpstream() as anthropic, BedrockUpstream() as bedrock:
-        yield {"openai": openai, "anthropic": anthropic, "bedrock": bedrock}
+    tongues: dict[str, type[Upstream]] = {
+        "openai": Upstream,
+        "anthropic": AnthropicUpstream,
+        "bedrock": BedrockUpstream,
+        "oci": OciUpstream,
+        "gemini": GeminiUpstream,
+        "ollama": OllamaUpstream,
+    }
+    with ExitStack() as stack:
+        yield {tongue: stack.enter_context(made()) for tongue, made in tongues.items()}
 
 
 @pytest.fixture
@@ -49,6 +61,15 @@ def nobody_at_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
+
+
+@pytest.fixture(autouse=True)
+def nobody_at_google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials in the environment, in files or of the machine."""
+    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
 
 
 @pytest.fixture

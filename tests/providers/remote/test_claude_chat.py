@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llama_stack_api.errors import NotImplementedByProvider, ProviderError, ProviderStreamBroken
+from llama_stack_api.errors import ProviderError, ProviderStreamBroken
 from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import SYSTEM_CALL, Call
 from tests.providers.remote.bench import Bench, chat, chunks_of
@@ -161,8 +161,7 @@ async def test_text_in_several_blocks_is_one(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.name == "bedrock"], ids=["bedrock"])
-async def test_bedrock_serves_no_other_vendors_models_yet(bench: Bench) -> None:
+async def test_bedrock_serves_other_vendors_models_by_converse(bench: Bench) -> None:
     for model in ("meta.llama4-v1:0", "us.amazon.nova-pro-v1:0"):
-        with pytest.raises(NotImplementedByProvider):
-            await bench.open().openai_chat_completion(chat(model=model), Call())
-    assert bench.up.requests == []
+        await bench.open().openai_chat_completion(chat(model=model), Call())
+        assert bench.sent.path == f"/model/{model}/converse"

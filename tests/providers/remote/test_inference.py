@@ -65,9 +65,10 @@ async def test_chat(bench: Bench) -> None:
     assert (sent.method, sent.path) == ("POST", bench.case.paths["chat"])
     assert sent.headers["content-type"] == "application/json"
     assert bench.sent_chat["messages"] == [{"role": "user", "content": "Wie heißt du?"}]
-    assert "/m-1/" in sent.path or sent.body.get("model", sent.body.get("model_id")) == "m-1"
-    holds(sent.body, {"temperature": 0.5, **bench.case.unknown})
-    assert "stream" not in sent.body
+    called = bench.sent_members
+    assert "/m-1" in sent.path or called.get("model", called.get("model_id")) == "m-1"
+    holds({**bench.sent_chat, **sent.body}, {"temperature": 0.5, **bench.case.unknown})
+    assert not sent.body.get("stream")
 
 
 @with_port("chat")
@@ -81,9 +82,7 @@ async def test_streamed_chat(bench: Bench, habit: dict[str, Any]) -> None:
     assert "".join(spoken) == "Ich heiße Ada. 👋🏽"
     assert [c.finish_reason for chunk in chunks for c in chunk.choices][-1] == "stop"
     assert {chunk.model for chunk in chunks if chunk.choices} == {"mine/m-1"}
-    counted = [chunk.usage.completion_tokens for chunk in chunks if chunk.usage] or [
-        (chunk.model_extra or {})["x_groq"]["usage"]["completion_tokens"] for chunk in chunks if "x_groq" in str(chunk)
-    ]
+    counted = [chunk.usage.completion_tokens for chunk in chunks if chunk.usage]
     assert counted[-1] == 4
     assert bench.sent.path == bench.case.paths["stream"]
 
@@ -97,9 +96,9 @@ async def test_tool_calls_whole_and_streamed(bench: Bench) -> None:
     choice = ChatCompletion.model_validate_json(reply.body).choices[0]
     assert choice.finish_reason == "tool_calls"
     made = [call for call in choice.message.tool_calls or () if call.type == "function"]
-    assert [(call.id, json.loads(call.function.arguments)) for call in made] == [
-        (tool.id, tool.arguments) for tool in tools
-    ]
+    assert [json.loads(call.function.arguments) for call in made] == [tool.arguments for tool in tools]
+    assert not bench.case.names_calls or [call.id for call in made] == [tool.id for tool in tools]
+    assert len({call.id for call in made}) == 2
     assert bench.sent_chat["tools"] == WEATHER
 
     fragments: dict[int, str] = {}
@@ -126,12 +125,12 @@ async def test_tool_results_and_reasoning_go_both_ways(bench: Bench) -> None:
         },
         {"role": "tool", "tool_call_id": "c1", "content": "sun"},
     ]
-    reply = await bench.open().openai_chat_completion(chat(messages=history), Call())
+    reply = await bench.open().openai_chat_completion(chat(messages=history, tools=WEATHER), Call())
     message = ChatCompletion.model_validate_json(reply.body).choices[0].message
     name = bench.case.say.get("reasoning_field", "reasoning_content")
-    assert (message.model_extra or {})[name] == "The tool says so."
+    assert (message.model_extra or {}).get(name) == ("The tool says so." if bench.case.thinks else None)
     # Where thoughts are signed, those without a signature are left out.
-    unsigned = () if bench.case.thinks_aloud else ("reasoning_content",)
+    unsigned = () if bench.case.thinks_aloud and bench.case.thinks else ("reasoning_content",)
     assert bench.sent_chat["messages"] == [
         {name: value for name, value in message.items() if name not in unsigned} for message in history
     ]
@@ -157,7 +156,7 @@ async def test_completions(bench: Bench) -> None:
 @pytest.mark.parametrize("encoding", ["float", "base64"])
 async def test_embeddings(bench: Bench, encoding: str) -> None:
     bench.up.always(bench.case.embed, on=bench.case.paths["embeddings"])
-    fields = {"model": "e-1", "input": ["a", "b", "a"], "encoding_format": encoding}
+    fields = {"model": bench.case.embedder, "input": ["a", "b", "a"], "encoding_format": encoding}
     reply = await bench.open().openai_embeddings(EmbeddingsRequest.model_validate(fields), Call())
     if isinstance(reply, EncodedReply):
         reply = reply.decode()
@@ -167,14 +166,16 @@ async def test_embeddings(bench: Bench, encoding: str) -> None:
     assert isinstance(reply.data[0].embedding, str if encoding == "base64" else list)
     assert reply.usage.prompt_tokens == 9
     assert bench.sent.path == bench.case.paths["embeddings"]
-    assert bench.sent.body.get("input", bench.sent.body.get("inputs")) == ["a", "b", "a"]
+    sent = bench.sent.body
+    sent = sent if {"input", "inputs", "texts"} & set(sent) else bench.sent_chat
+    assert sent.get("input", sent.get("inputs", sent.get("texts"))) == ["a", "b", "a"]
 
 
 @with_port("rerank")
 async def test_rerank(bench: Bench) -> None:
     bench.up.always(bench.case.rank([0.1, 0.9, -2.5]), on=bench.case.paths["rerank"])
     items = ["far", {"type": "text", "text": "near"}, "off"]
-    fields = {"model": "r-1", "query": "what?", "items": items, "max_num_results": 2, "truncate": True}
+    fields = {"model": bench.case.ranker, "query": "what?", "items": items, "max_num_results": 2, "truncate": True}
     reply = await bench.open().rerank(RerankRequest.model_validate(fields), Call())
     assert [(item.index, item.relevance_score) for item in reply.data] == [(1, 0.9), (0, 0.1)]
     assert bench.sent.path == bench.case.paths["rerank"]
@@ -213,7 +214,7 @@ async def test_parameters_are_put_in_the_upstreams_words(bench: Bench, fields: B
     reply = await bench.open().openai_chat_completion(chat(**fields), Call())
     if fields.get("stream"):
         await reply.aclose()
-    holds(bench.sent.body, expected)
+    holds(bench.sent_members, expected)
 
 
 @each("refused")
@@ -239,13 +240,13 @@ async def test_null_is_as_good_as_absent_for_what_is_refused(bench: Bench, case:
     bench.says(text("ok"))
     fields = {name: None for said, _ in case.refused for name in said if name != "messages"}
     await bench.open().openai_chat_completion(chat(**fields), Call())
-    assert all(bench.sent.body.get(name) is None for name in fields)
+    assert all(bench.sent_members.get(name) is None for name in fields)
 
 
 @every
 async def test_key_is_sent_where_the_upstream_looks_for_it(bench: Bench) -> None:
     case = bench.case
-    if case.name == "watsonx":
+    if case.name == "watsonx" or case.signs:
         return  # its key is exchanged for a token: see test_watsonx.py
     for path, reply in case.listing.replies.items():
         bench.up.always(reply, on=path)

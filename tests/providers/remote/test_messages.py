@@ -38,7 +38,7 @@ PATHS = {"chat": "/v1/messages", "stream": "/v1/messages"}
 SPEAKERS = [
     case if case.name == "anthropic" else replace(case, tongue="anthropic", paths=PATHS)
     for case in CASES
-    if case.name in ("anthropic", "ollama", "vllm")
+    if case.name in ("anthropic", "ollama", "vllm", "llama-cpp-server")
 ]
 LOCAL = [case for case in SPEAKERS if case.name != "anthropic"]
 BETA = Call(forward_headers={"anthropic-beta": "context-management-2025-06-27,x-1", "anthropic-version": "2024-01-01"})

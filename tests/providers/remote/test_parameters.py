@@ -11,6 +11,8 @@ from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.principal import Call
 from tests.providers.remote.bench import QUESTION, Bench, chat, with_port
 from tests.providers.remote.case import TOOLS
+from tests.providers.remote.oci_cases import OTHER_MEANS as OCIS_OTHER_MEANS
+from tests.providers.remote.oci_cases import WORDS as OCIS_WORDS
 from tests.support.upstream import text
 
 pytestmark = pytest.mark.anyio
@@ -79,10 +81,64 @@ _CLAUDE_HAS_OTHER_MEANS = {
     "tool_choice",
 }
 
+_OLLAMAS: dict[str, tuple[str, Any]] = {
+    name: ("options", {"num_ctx": 8192, option: value})
+    for name, option, value in (
+        ("frequency_penalty", "frequency_penalty", 0.5),
+        ("presence_penalty", "presence_penalty", 0.5),
+        ("temperature", "temperature", 0.25),
+        ("top_p", "top_p", 0.75),
+        ("seed", "seed", 7),
+        ("max_tokens", "num_predict", 18),
+        ("max_completion_tokens", "num_predict", 17),
+        ("stop", "stop", ["END"]),
+    )
+} | {"reasoning_effort": ("think", "low"), "response_format": ("format", {"type": "object"})}
+
+_GEMINIS: dict[str, tuple[str, Any]] = {
+    name: ("generationConfig", config)
+    for name, config in {
+        "frequency_penalty": {"frequencyPenalty": 0.5},
+        "presence_penalty": {"presencePenalty": 0.5},
+        "logprobs": {"responseLogprobs": True},
+        "top_logprobs": {"responseLogprobs": True, "logprobs": 3},
+        "max_completion_tokens": {"maxOutputTokens": 17},
+        "max_tokens": {"maxOutputTokens": 18},
+        "n": {"candidateCount": 2},
+        "reasoning_effort": {"thinkingConfig": {"thinkingLevel": "low", "includeThoughts": True}},
+        "response_format": {"responseMimeType": "application/json", "responseJsonSchema": {"type": "object"}},
+        "seed": {"seed": 7},
+        "stop": {"stopSequences": ["END"]},
+        "temperature": {"temperature": 0.25},
+        "top_p": {"topP": 0.75},
+    }.items()
+} | {
+    "messages": ("contents", [{"role": "user", "parts": [{"text": QUESTION[0]["content"]}]}]),
+    "tools": ("tools", [{"functionDeclarations": [{"name": "f", "parametersJsonSchema": {"type": "object"}}]}]),
+}
+
+_CONVERSES: dict[str, tuple[str, Any]] = {
+    "max_completion_tokens": ("maxTokens", 17),
+    "max_tokens": ("maxTokens", 18),
+    "messages": ("messages", [{"role": "user", "content": [{"text": QUESTION[0]["content"]}]}]),
+    "safety_identifier": ("requestMetadata", {"safety_identifier": "s"}),
+    "service_tier": ("serviceTier", {"type": "flex"}),
+    "stop": ("stopSequences", ["END"]),
+    "tools": ("toolConfig", {"tools": [{"toolSpec": {"name": "f", "inputSchema": {"json": {"type": "object"}}}}]}),
+    "top_p": ("topP", 0.75),
+    "user": ("requestMetadata", {"user": "u"}),
+}
+
 IN_OTHER_WORDS: dict[str, dict[str, tuple[str, Any]]] = {
     "anthropic": _CLAUDES,
     "bedrock": _CLAUDES,
+    "bedrock-converse": _CONVERSES,
+    "gemini": _GEMINIS,
+    "vertexai": _GEMINIS,
     "mistral": {"tool_choice": ("tool_choice", "any")},
+    **OCIS_WORDS,
+    "ollama-native": _OLLAMAS,
+    "tgi": {"response_format": ("response_format", {"type": "json_object", "value": {"type": "object"}})},
     "watsonx": {"model": ("model_id", "m-1"), "tool_choice": ("tool_choice_option", "required")},
 }
 """Beyond the renaming that the quirks state: another member or value with the same meaning."""
@@ -90,7 +146,12 @@ IN_OTHER_WORDS: dict[str, dict[str, tuple[str, Any]]] = {
 BY_OTHER_MEANS: dict[str, set[str]] = {
     "anthropic": _CLAUDE_HAS_OTHER_MEANS - {"model", "stream"},
     "bedrock": _CLAUDE_HAS_OTHER_MEANS,
+    "bedrock-converse": _CLAUDE_HAS_OTHER_MEANS | {"response_format"},  # a tool that must be called, see test_converse
+    **OCIS_OTHER_MEANS,
+    "gemini": _CLAUDE_HAS_OTHER_MEANS | {"user", "safety_identifier"},
+    "vertexai": _CLAUDE_HAS_OTHER_MEANS | {"user", "safety_identifier"},
     "mistral": {"stream_options"},  # it sends the usage anyway
+    "ollama-native": (_CLAUDE_HAS_OTHER_MEANS - {"model", "stream", "tool_choice"}) | {"user", "safety_identifier"},
     "watsonx": {"stream_options", "stream"},  # so it does, and streaming is another address
 }
 
@@ -112,7 +173,7 @@ async def test_nothing_is_dropped_in_silence(bench: Bench) -> None:
             continue
         if name == "stream":
             await reply.aclose()
-        said = bench.sent.body
+        said = bench.sent_members
         words = IN_OTHER_WORDS.get(bench.case.name, {})
         member, expected = words.get(name, (provider.quirks.rename.get(name, name), value))
         honoured.append(name)

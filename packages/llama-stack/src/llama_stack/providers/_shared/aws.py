@@ -33,6 +33,8 @@ class AwsConfig(BaseModel):
     """A role to assume with these credentials, or with the token below."""
     aws_web_identity_token_file: str | None = None
     aws_role_session_name: str = "llama-stack"
+    aws_role_external_id: str | None = None
+    """What the owner of a role in another account wants to be told by whoever assumes it."""
     session_ttl: int = Field(default=3600, ge=900, le=43200)
     """Seconds for which a role is assumed; it is assumed again ahead of the end."""
 
@@ -42,6 +44,8 @@ class AwsConfig(BaseModel):
             raise ValueError("aws_access_key_id and aws_secret_access_key go together: set both or neither")
         if self.aws_web_identity_token_file is not None and self.aws_role_arn is None:
             raise ValueError("aws_web_identity_token_file needs aws_role_arn: the role to assume with it")
+        if self.aws_role_external_id is not None and self.aws_web_identity_token_file is not None:
+            raise ValueError("aws_role_external_id is for roles that are assumed without a web identity token")
         return self
 
 
@@ -130,13 +134,15 @@ class AwsSigner:
         from botocore.utils import FileWebIdentityTokenLoader
 
         config, fetcher = self._config, None
-        said = {"RoleSessionName": config.aws_role_session_name, "DurationSeconds": config.session_ttl}
+        said: dict[str, Any] = {"RoleSessionName": config.aws_role_session_name, "DurationSeconds": config.session_ttl}
         if config.aws_web_identity_token_file is not None:
             loader = FileWebIdentityTokenLoader(config.aws_web_identity_token_file)
             fetcher = AssumeRoleWithWebIdentityCredentialFetcher(
                 session.create_client, loader, config.aws_role_arn, extra_args=said
             )
         elif own is not None:
+            if config.aws_role_external_id is not None:
+                said["ExternalId"] = config.aws_role_external_id
             fetcher = AssumeRoleCredentialFetcher(session.create_client, own, config.aws_role_arn, extra_args=said)
         return fetcher and DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")
 

@@ -13,6 +13,9 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+import msgspec
 
 MESSAGE_BYTES_MAX = 24 * 1024 * 1024
 _PRELUDE = struct.Struct("!III")
@@ -86,3 +89,32 @@ def _headers(data: bytes) -> Iterator[tuple[str, str]]:
         if kind == _TEXT:
             yield name, data[at : at + size].decode()
         at += size
+
+
+class AwsJsonEvents:
+    """The events of a service whose payloads are JSON objects, each as an object with its type as the only member. An
+    exception has its kind in the member `exception_member`, an error none."""
+
+    def __init__(self, exception_member: str) -> None:
+        self._reader = AwsEventReader()
+        self._exception_member = exception_member
+
+    def feed(self, data: bytes) -> Iterator[dict[str, Any]]:
+        return map(self._object, self._reader.feed(data))
+
+    def finish(self) -> Iterator[dict[str, Any]]:
+        if not self._reader.complete:
+            raise ValueError("it ended within an event")
+        yield from ()
+
+    def _object(self, event: AwsEvent) -> dict[str, Any]:
+        kind = event.headers.get(":message-type")
+        if kind == "error":
+            return {self._exception_member: "", "message": event.headers.get(":error-message", "")}
+        try:
+            said = msgspec.json.decode(event.payload or b"{}", type=dict[str, Any])
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+            raise ValueError("it sent an event that cannot be read") from None
+        if kind == "exception":
+            return {"message": said.get("message"), self._exception_member: event.headers.get(":exception-type", "")}
+        return {event.headers.get(":event-type", ""): said}

@@ -28,16 +28,8 @@ class SambaNova(ChatUpstream, EmbeddingsUpstream):
     quirks = Quirks(
         root="/v1",
         rename={"max_completion_tokens": "max_tokens"},
-        # It takes these and does nothing with them.
-        refuse={
-            "frequency_penalty": (0, 0.0),
-            "logit_bias": ({},),
-            "logprobs": (False,),
-            "n": (1,),
-            "presence_penalty": (0, 0.0),
-            "seed": (),
-            "top_logprobs": (0,),
-        },
+        # It takes these and does nothing with them: https://docs.sambanova.ai/docs/en/features/openai-compatibility
+        refuse={"frequency_penalty": (0, 0.0), "logit_bias": ({},), "presence_penalty": (0, 0.0)},
         embedding_models={"E5-Mistral-7B-Instruct": 4096},
         embeddings=Quirks(refuse={"dimensions": ()}),
         unlisted=("Whisper*",),

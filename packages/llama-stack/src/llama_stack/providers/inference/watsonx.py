@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import struct
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote
 
 import msgspec
 from pydantic import SecretStr
@@ -19,6 +16,8 @@ from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.openai_compatible import ChatUpstream, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import Quirks
 from llama_stack.providers._shared.reranking import RerankUpstream
+from llama_stack.providers._shared.watsonx_errors import error_of_reply
+from llama_stack.providers._shared.watsonx_tokens import TokenService, WatsonxTokens
 from llama_stack_api.api import Api
 from llama_stack_api.errors import (
     InvalidRequest,
@@ -37,8 +36,9 @@ from llama_stack_api.provider import ProviderContext, provider
 from llama_stack_api.wire import EncodedReply, EncodedStream
 
 API_VERSION = "2025-02-11"
-TOKENS_CACHED_MAX = 256
-TOKEN_SPARE_S = 120.0
+CPD_TOKENS = "/icp4d-api/v1/authorize"
+DEPLOYMENTS = "deployments/"
+"""How the model of a request begins that is the id, or the serving name, of a deployment."""
 _FUNCTIONS = {"text_chat": ModelType.llm, "embedding": ModelType.embedding, "rerank": ModelType.rerank}
 
 
@@ -48,17 +48,17 @@ class WatsonxConfig(OpenAICompatibleConfig):
     project_id: str | None = None
     space_id: str | None = None
     iam_url: str = "https://iam.cloud.ibm.com/identity/token"
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    value: SecretStr
-    good_until: float
+    username: str | None = None
+    """The user of one's own Cloud Pak for Data, whose `api_key` or `password` is exchanged there and not at IAM."""
+    password: SecretStr | None = None
 
 
 def _reshape(body: dict[str, Any]) -> None:
-    """Streaming is another address, a mode of tool choice another member, and `stop` always a list."""
-    body["model_id"] = body.pop("model")
+    """Streaming is another address, a mode of tool choice another member, and `stop` always a list. The model of a
+    deployment is the deployment's affair."""
+    model = body.pop("model")
+    if not model.startswith(DEPLOYMENTS):
+        body["model_id"] = model
     body.pop("stream", None)
     if isinstance(body.get("tool_choice"), str):
         body["tool_choice_option"] = body.pop("tool_choice")
@@ -69,25 +69,28 @@ def _reshape(body: dict[str, Any]) -> None:
 @provider(
     api=Api.inference,
     type="remote::watsonx",
-    description="IBM watsonx.ai: chat, embeddings and rerank within a project or deployment space. The API key is "
-    "exchanged for short-lived tokens.",
+    description="IBM watsonx.ai, in IBM's cloud or on a Cloud Pak for Data of one's own: chat, embeddings and rerank "
+    "within a project or deployment space, and chat with deployments (deployments/<id>). Keys are exchanged for "
+    "short-lived tokens.",
     config=WatsonxConfig,
     sample={
         "base_url": "${env.WATSONX_BASE_URL:=https://us-south.ml.cloud.ibm.com}",
         "api_key": "${env.WATSONX_API_KEY:=}",
         "project_id": "${env.WATSONX_PROJECT_ID:=}",
+        "space_id": "${env.WATSONX_SPACE_ID:=}",
+        "username": "${env.WATSONX_USERNAME:=}",
+        "password": "${env.WATSONX_PASSWORD:=}",
     },
     turned_on_by="WATSONX_API_KEY",
     data_keys={"watsonx_api_key": "api_key", "watsonx_project_id": "project_id"},
 )
 class Watsonx(ChatUpstream, RerankUpstream):
+    serves_unlisted_models = True  # deployments
     quirks = Quirks(
-        rename={"max_completion_tokens": "max_tokens"},
         refuse={
             "audio": (),
             "function_call": (),
             "functions": (),
-            "logit_bias": ({},),
             "modalities": (["text"],),
             "parallel_tool_calls": (True,),
             "user": (),
@@ -98,22 +101,27 @@ class Watsonx(ChatUpstream, RerankUpstream):
     )
 
     def __init__(self, config: WatsonxConfig, context: ProviderContext) -> None:
+        if config.api_key is None and config.password is not None:
+            config = config.model_copy(update={"api_key": config.password})
         super().__init__(config, context)
-        self._iam_url = config.iam_url
-        self._place = {
-            name: value for name, value in (("project_id", config.project_id), ("space_id", config.space_id)) if value
-        }
-        self._tokens: dict[str, _Token] = {}
-        self._exchanging = asyncio.Lock()
+        cpd = f"{self._base_url}{CPD_TOKENS}" if config.username else None
+        service = TokenService(cpd or config.iam_url, config.username, config.password is not None)
+        self._tokens = WatsonxTokens(service, self.name, self._http, self._token_refusal)
+        places = (("project_id", config.project_id), ("space_id", config.space_id))
+        self._place = dict([(name, value) for name, value in places if value][:1])
 
     # --- the ports
 
     async def openai_chat_completion(
         self, params: ChatCompletionRequest, call: Call
     ) -> EncodedReply[ChatCompletion] | EncodedStream:
-        body = params.model_dump(mode="json", exclude_unset=True) | self._placed(call)
+        body = params.model_dump(mode="json", exclude_unset=True)
         self.quirks.apply(body, self.name)
         path = "/text/chat_stream" if params.stream else "/text/chat"
+        if params.model.startswith(DEPLOYMENTS):
+            path = f"/{DEPLOYMENTS}{quote(params.model.removeprefix(DEPLOYMENTS), safe='')}{path}"
+        else:
+            body |= self._placed(call)
         reply = await self.post(self.url(path, call), msgspec.json.encode(body), call)
         if params.stream:
             return _ChatStream(reply, params.model, self.name)
@@ -176,41 +184,17 @@ class Watsonx(ChatUpstream, RerankUpstream):
     async def headers(self, call: Call) -> Mapping[str, str]:
         headers = dict(await super().headers(call))
         key = headers["Authorization"].removeprefix("Bearer ")
-        token = self._token(key)
-        if token is None:
-            own = headers["Authorization"] == self._headers.get("Authorization")
-            # The configured key is exchanged once for all that wait; a client's key holds nobody else up.
-            async with self._exchanging if own else contextlib.nullcontext():
-                token = self._token(key) or await self._exchange(key)
+        own = headers["Authorization"] == self._headers.get("Authorization")
+        token = await self._tokens.token(key, shared=own)
         return headers | {"Authorization": f"Bearer {token.get_secret_value()}"}
-
-    def _token(self, key: str) -> SecretStr | None:
-        token = self._tokens.get(key)
-        return token.value if token is not None and token.good_until > asyncio.get_running_loop().time() else None
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
         if reply.status == 401:
-            self._tokens.clear()  # perhaps revoked ahead of time: the next request fetches another
-        return await super()._refusal(reply, sent)
+            self._tokens.forget()
+        return error_of_reply(reply.status, reply.headers, await self._refused_with(reply, sent), self.name)
 
-    async def _exchange(self, key: str) -> SecretStr:
-        form = urlencode({"grant_type": "urn:ibm:params:oauth:grant-type:apikey", "apikey": key})
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {key}"}
-        asked_at = asyncio.get_running_loop().time()
-        reply = await self._http.send(
-            "POST", self._iam_url, headers={"Content-Type": headers["Content-Type"]}, body=form.encode()
-        )
-        if reply.status >= 300:
-            raise await self._refusal(reply, headers)
-        answer = await self.decoded(reply)
-        try:
-            token, good_for_s = SecretStr(answer["access_token"]), float(answer["expires_in"])
-        except (KeyError, TypeError, ValueError):
-            raise ProviderError(f"Provider '{self.name}': its token service answered without a token.") from None
-        if len(self._tokens) >= TOKENS_CACHED_MAX:
-            del self._tokens[min(self._tokens, key=lambda known: self._tokens[known].good_until)]
-        self._tokens[key] = _Token(token, asked_at + good_for_s - TOKEN_SPARE_S)
-        return token
+    async def _token_refusal(self, reply: HttpReply, key: str) -> LlamaStackError:
+        return await self._refusal(reply, {"Authorization": f"Bearer {key}"})
 
     def _placed(self, call: Call) -> dict[str, str]:
         named = call.provider_data.get("watsonx_project_id")

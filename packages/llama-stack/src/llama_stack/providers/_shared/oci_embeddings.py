@@ -1,0 +1,60 @@
+"""Embeddings by Oracle's `embedText`, which takes Cohere's models."""
+
+from __future__ import annotations
+
+import base64
+import struct
+from typing import Any
+
+from llama_stack_api.errors import UnsupportedParameter
+from llama_stack_api.openai.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
+
+EMBEDDING_MODELS = {
+    "cohere.embed-english-light-image-v3.0": 384,
+    "cohere.embed-english-light-v2.0": 1024,
+    "cohere.embed-english-light-v3.0": 384,
+    "cohere.embed-english-image-v3.0": 1024,
+    "cohere.embed-english-v3.0": 1024,
+    "cohere.embed-multilingual-light-image-v3.0": 384,
+    "cohere.embed-multilingual-light-v3.0": 384,
+    "cohere.embed-multilingual-image-v3.0": 1024,
+    "cohere.embed-multilingual-v3.0": 1024,
+    "cohere.embed-v4.0": 1536,
+}
+"""The length of each model's vectors."""
+INPUT_TYPE = "SEARCH_DOCUMENT"
+"""What texts are embedded for unless the request says `input_type: search_query`."""
+_OURS = {"input_type": "inputType", "truncate": "truncate"}
+
+
+def embedding_request(params: EmbeddingsRequest, provider: str) -> dict[str, Any]:
+    """The members of a request but for the model and the compartment."""
+    inputs = [params.input] if isinstance(params.input, str) else params.input
+    if not all(isinstance(item, str) for item in inputs):
+        raise UnsupportedParameter(f"Provider '{provider}' embeds texts, not token ids.", param="input")
+    if params.user is not None:
+        raise UnsupportedParameter(f"Provider '{provider}' does not support 'user'.", param="user")
+    body: dict[str, Any] = {"inputs": inputs, "inputType": INPUT_TYPE}
+    if params.dimensions is not None:
+        body["outputDimensions"] = params.dimensions
+    for name, value in (params.model_extra or {}).items():
+        body[_OURS.get(name, name)] = value.upper() if name in _OURS and isinstance(value, str) else value
+    return body
+
+
+def embeddings_of(answer: Any, params: EmbeddingsRequest) -> EmbeddingsResponse:
+    """`KeyError`, `TypeError` or `ValueError` for an answer that holds none."""
+    vectors = answer.get("embeddings") or answer["embeddingsByType"]["float"]
+    tokens = int((answer.get("usage") or {}).get("promptTokens") or 0)
+    return EmbeddingsResponse(
+        data=[
+            Embedding(index=index, embedding=_base64(vector) if params.encoding_format == "base64" else vector)
+            for index, vector in enumerate(vectors)
+        ],
+        model=params.model,
+        usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+    )
+
+
+def _base64(vector: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
