@@ -1,6 +1,7 @@
-"""Writes docs/providers.md from the descriptors of the provider types that come with the server: `make docs`.
+"""`make docs`: writes the run configs of the distributions and their pages (docs/distribution_pages.py), and
+docs/providers.md from the descriptors of the provider types that come with the server.
 
-A test holds the file to what this makes, so a provider's settings are documented where they are defined: in its
+Tests hold the files to what this makes, so a provider's settings are documented where they are defined: in its
 descriptor, and in its config by the string under each field.
 """
 
@@ -10,6 +11,7 @@ import ast
 import inspect
 import json
 import re
+import sys
 import textwrap
 import types
 import typing
@@ -112,13 +114,13 @@ def _overview(descriptors: Iterable[Descriptor]) -> str:
     starter = in_the_starter()
     rows = [
         (
-            f"[`{found.type}`](#{_anchor(heading(found))})",
+            f"[`{found.type}`](#{anchor(heading(found))})",
             ", ".join(served(found)),
             starter.get((found.api, found.type), "no"),
         )
         for found in descriptors
     ]
-    return _table(("type", "serves", "in the starter"), rows)
+    return table(("type", "serves", "in the starter"), rows)
 
 
 def heading(descriptor: Descriptor) -> str:
@@ -158,9 +160,9 @@ def _provider(descriptor: Descriptor) -> str:
     if settings := _settings(descriptor.config, without=COMMON):
         parts.append(f"\n{settings}")
     if common is None and "network" in descriptor.config.model_fields:
-        parts.append(f"\nBesides: `network`, as [above](#{_anchor(COMMON_HEADING)}).\n")
+        parts.append(f"\nBesides: `network`, as [above](#{anchor(COMMON_HEADING)}).\n")
     if common is not None:
-        parts.append(f"\nBesides: [{COMMON_HEADING.lower()}](#{_anchor(COMMON_HEADING)}).\n")
+        parts.append(f"\nBesides: [{COMMON_HEADING.lower()}](#{anchor(COMMON_HEADING)}).\n")
     return "".join(parts)
 
 
@@ -217,7 +219,7 @@ def _settings(config: type[BaseModel], *, without: type[BaseModel] | None) -> st
     """A table of a config's fields, those of the models in it included; `without` holds what is told elsewhere."""
     known = dict(_rows(without)) if without is not None else {}
     rows = [row for name, row in _rows(config) if known.get(name) != row]
-    return _table(("setting", "type", "default", ""), rows) if rows else ""
+    return table(("setting", "type", "default", ""), rows) if rows else ""
 
 
 def _rows(config: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -315,7 +317,7 @@ def _value(value: Any) -> str:
 # --- words
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
 
@@ -324,9 +326,15 @@ def _and(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 if __name__ == "__main__":
+    sys.path.append(str(Path(__file__).parents[1]))
+    from docs.distribution_pages import generated_files
+
+    for path, text in generated_files():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     PAGE.write_text(providers_page(), encoding="utf-8")

@@ -1,17 +1,14 @@
-import importlib
-import pkgutil
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import yaml
+from docs.distribution_pages import generated_files
 
 from llama_stack.config.load import load_config
 from llama_stack.config.locate import packaged_distributions
 from llama_stack.config.model import RunConfig
-from llama_stack.providers import files, inference, tool_runtime, vector_io
-from llama_stack_api.provider import Descriptor, descriptors_in
+from llama_stack.routing.catalog import Catalog
+from llama_stack_api.api import Api
 
 
 def _load(name: str, home: Path, **environ: str) -> RunConfig:
@@ -57,24 +54,23 @@ def test_both_distributions_know_the_same_providers() -> None:
     assert starter == postgres
 
 
-def _keyed_descriptors(package: ModuleType) -> Iterator[Descriptor]:
-    for module in pkgutil.iter_modules(package.__path__):
-        for descriptor in descriptors_in(importlib.import_module(f"{package.__name__}.{module.name}")):
-            if descriptor.is_remote and descriptor.turned_on_by is not None:
-                yield descriptor
+def test_files_are_what_their_recipes_render() -> None:
+    """`make docs` writes them."""
+    for path, text in generated_files():
+        assert path.read_text(encoding="utf-8") == text, path
 
 
-@pytest.mark.parametrize("package", [inference, tool_runtime, files, vector_io], ids=lambda package: package.__name__)
-def test_every_remote_provider_is_in_the_starter_as_its_descriptor_shows_it(package: ModuleType) -> None:
-    api = package.__name__.rpartition(".")[2]
-    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"][api]
-    configs = {entry["provider_type"]: entry.get("config", {}) for entry in written}
-    descriptors = list(_keyed_descriptors(package))
-    assert len(descriptors) >= 2
-    ids = {entry["provider_type"]: entry["provider_id"] for entry in written}
-    for descriptor in descriptors:
-        assert configs[descriptor.type].items() >= descriptor.sample.items(), descriptor.type
-        assert ids[descriptor.type].startswith(f"${{env.{descriptor.turned_on_by}:+"), descriptor.type
+def test_every_remote_provider_is_in_the_starter_as_its_descriptor_shows_it() -> None:
+    """Whichever types there are: one that is added is turned on by its variable in both."""
+    written = yaml.safe_load(packaged_distributions()["starter"].read_text())["providers"]
+    catalog = Catalog(entry_points=tuple)
+    for api, entries in written.items():
+        configs = {entry["provider_type"]: entry.get("config", {}) for entry in entries}
+        ids = {entry["provider_type"]: entry["provider_id"] for entry in entries}
+        keyed = [found for found in catalog.all(Api(api)) if found.turned_on_by is not None]
+        for descriptor in keyed:
+            assert configs[descriptor.type].items() >= descriptor.sample.items(), descriptor.type
+            assert ids[descriptor.type].startswith(f"${{env.{descriptor.turned_on_by}:+"), descriptor.type
 
 
 def test_starter_keeps_its_state_where_it_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from llama_stack.config.paths import expand_home
 
 Scalar = str | int | float | bool | None
 
-_REFERENCE = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
+REFERENCE = re.compile(r"\$\{env\.([A-Z0-9_]+)(?::([=+])([^}]*))?\}")
+"""Its groups: the name, then `=` or `+` and what stands behind it."""
 _INTEGER = re.compile(r"-?[0-9]+")
 _DECIMAL = re.compile(r"-?[0-9]+\.[0-9]+")
 _INTEGER_DIGITS_MAX = 18
@@ -47,7 +48,7 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
             raise MissingVariable(name)
         return value
 
-    return _REFERENCE.sub(replacement, text)
+    return REFERENCE.sub(replacement, text)
 
 
 def convert(text: str) -> Scalar:
@@ -69,7 +70,7 @@ def convert(text: str) -> Scalar:
 
 def expand_text(text: str, environ: Mapping[str, str], home: Path) -> Scalar:
     """Substitute and convert, with a leading `~` as the home directory; a text without references stays as it is."""
-    if _REFERENCE.search(text) is None:
+    if REFERENCE.search(text) is None:
         return text
     value = convert(substitute(text, environ))
     return expand_home(value, home) if isinstance(value, str) else value
@@ -78,4 +79,4 @@ def expand_text(text: str, environ: Mapping[str, str], home: Path) -> Scalar:
 def has_malformed_reference(text: str) -> bool:
     """True if `${env.` occurs where it is no reference: a lower-case name, a missing brace, `:-` for `:=`, a reference
     within the default of another."""
-    return _MARKER in _REFERENCE.sub(lambda match: match[3] or "", text)
+    return _MARKER in REFERENCE.sub(lambda match: match[3] or "", text)

@@ -1,0 +1,5 @@
+"""Real databases for what the manifests run."""
+
+from tests.support.databases import postgres, redis
+
+__all__ = ["postgres", "redis"]
