@@ -10,6 +10,8 @@ import pytest
 from tests.support.upstream import Upstream
 
 PROGRAMS = Path(__file__).parent / "node_modules" / ".bin"
+OPENCODE = Path(__file__).parent / "node_modules" / "opencode-linux-x64-baseline" / "bin" / "opencode"
+"""The program that `opencode-ai` installs, without what chooses among those of all systems."""
 
 collect_ignore_glob = [] if PROGRAMS.is_dir() else ["test_*.py"]
 

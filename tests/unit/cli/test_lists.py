@@ -1,25 +1,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from tests.unit.cli.conftest import Llama
-
-
-def test_distributions_are_the_packaged_ones_and_those_under_home(llama: Llama, tmp_path: Path) -> None:
-    for name in ("mine/config.yaml", "llamastack-other/other-config.yaml", "starter/config.yaml", "empty/notes.txt"):
-        path = tmp_path / "home/.llama/distributions" / name
-        path.parent.mkdir(parents=True)
-        path.write_text("version: 2\n")
-    result = llama("list", "--json")
-    found = {row["name"]: row["origin"] for row in json.loads(result.stdout)}
-    assert found == {"postgres": "packaged", "starter": "packaged", "mine": "yours", "other": "yours"}
-
-
-def test_the_table_of_distributions_names_the_files(llama: Llama) -> None:
-    lines = llama("list").stdout.splitlines()
-    assert lines[0].split() == ["NAME", "ORIGIN", "FILE"]
-    assert any(line.startswith("starter") and line.endswith("starter.yaml") for line in lines)
 
 
 def test_apis(llama: Llama) -> None:

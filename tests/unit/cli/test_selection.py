@@ -31,7 +31,7 @@ def test_the_written_config_loads_and_holds_no_key(tmp_path: Path) -> None:
     [
         ("ollama", "'ollama' is not API=PROVIDER"),
         ("inferense=ollama", "there is no API 'inferense'"),
-        ("inference=olama", "ollama"),
+        ("inference=olama", "inference has no provider type 'olama'"),
     ],
 )
 def test_errors_say_what_is_wrong(spec: str, said: str) -> None:

@@ -2,15 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llama_stack.cli.detect import OLLAMA
 from llama_stack.cli.failure import Failure
-from llama_stack.cli.runner.banner import Started, banner, log_fields, turned_off
 from llama_stack.cli.runner.start import Wishes, check_address, check_workers, load
-from llama_stack.config.locate import packaged_distributions
 from llama_stack.config.server import ServerConfig
 from tests.unit.cli.conftest import ConfigFile, Llama
 from tests.unit.cli.test_detect import server
@@ -99,46 +96,6 @@ def test_a_start_that_cannot_be_fails_at_once(llama: Llama, arguments: tuple[str
     assert said in " ".join(result.stderr.split())
 
 
-def started(**changes: Any) -> Started:
-    facts: dict[str, Any] = {
-        "version": "1.0.0",
-        "distro_name": "starter",
-        "url": "http://127.0.0.1:8321",
-        "workers": 1,
-        "authenticated": False,
-        "on": [("llama-cpp", "inline::llama-cpp")],
-        "off": [("openai", "OPENAI_API_KEY")],
-        "refused": [],
-        "warnings": [],
-        "inference": True,
-        "model": "llama-cpp/small",
-        "seconds": 0.4,
-    }
-    return Started(**facts | changes)
-
-
-def test_the_banner_says_what_serves_what_does_not_and_what_to_try() -> None:
-    text = banner(started(refused=["provider 'x' (remote::x): no"], warnings=["the key 'y' is not known"]))
-    assert "http://127.0.0.1:8321" in text
-    assert "  on   llama-cpp  inline::llama-cpp" in text
-    assert "openai (OPENAI_API_KEY)" in text
-    assert "provider 'x' (remote::x): no" in text
-    assert "the key 'y' is not known" in text
-    assert '{"model": "llama-cpp/small"' in text
-
-
-def test_with_keys_the_curl_sends_one() -> None:
-    text = banner(started(authenticated=True))
-    assert "Authorization: Bearer" in text
-    assert "/docs" not in text
-
-
-def test_without_inference_the_curl_asks_for_no_models() -> None:
-    text = banner(started(inference=False, model=None))
-    assert "/v1/inspect/routes" in text
-    assert "/v1/models" not in text
-
-
 def test_strict_checks_the_settings_of_providers_too(llama: Llama, config_file: ConfigFile) -> None:
     entry = {
         "provider_id": "up",
@@ -150,21 +107,3 @@ def test_strict_checks_the_settings_of_providers_too(llama: Llama, config_file: 
     said = " ".join(result.stderr.split())
     assert "providers.inference[0].config.api_kye (line " in said
     assert "unexpected error" not in said
-    assert "Authorization" not in banner(started())
-
-
-def test_without_a_model_the_curl_lists_models() -> None:
-    assert "curl http://127.0.0.1:8321/v1/models" in banner(started(model=None))
-
-
-def test_the_log_line_has_the_same_facts() -> None:
-    fields = log_fields(started())
-    assert fields["url"] == "http://127.0.0.1:8321"
-    assert fields["providers"] == ["llama-cpp"]
-
-
-def test_what_is_off_is_read_from_the_file() -> None:
-    off = dict(turned_off(packaged_distributions()["starter"], ["ollama"]))
-    assert off["openai"] == "OPENAI_API_KEY"
-    assert "ollama" not in off
-    assert "llama-cpp" not in off

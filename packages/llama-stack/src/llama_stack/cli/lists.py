@@ -1,10 +1,8 @@
-"""`list`, `list-apis`, `list-providers`: what can be run and configured."""
+"""`list-apis`, `list-providers`: what can be run and configured."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
 from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,37 +12,11 @@ from llama_stack.cli.failure import USAGE, Failure
 from llama_stack.cli.tables import table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from llama_stack_api.provider import Descriptor
 
 _DESCRIPTION_CHARS_MAX = 90
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-def list_distributions(as_json: AsJson = False) -> None:
-    """List the distributions that `llama stack run NAME` finds: packaged ones and yours."""
-    rows = [{"name": name, "origin": origin, "path": str(path)} for name, origin, path in _distributions()]
-    if as_json:
-        print(json.dumps(rows, indent=2))
-    else:
-        print(table(("NAME", "ORIGIN", "FILE"), [tuple(row.values()) for row in rows]))
-
-
-def _distributions() -> Iterator[tuple[str, str, Path]]:
-    from llama_stack.config.locate import packaged_distributions
-    from llama_stack.config.paths import llama_dir
-
-    packaged = packaged_distributions()
-    for name, path in packaged.items():
-        yield name, "packaged", path
-    own = llama_dir(os.environ) / "distributions"
-    for directory in sorted(own.iterdir()) if own.is_dir() else []:
-        name = directory.name.removeprefix("llamastack-")
-        found = [path for path in (directory / f"{name}-config.yaml", directory / "config.yaml") if path.is_file()]
-        if found and name not in packaged:
-            yield name, "yours", found[0]
 
 
 def list_apis(as_json: AsJson = False) -> None:

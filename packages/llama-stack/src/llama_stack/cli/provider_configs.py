@@ -33,8 +33,9 @@ def check_providers(config: RunConfig, catalog: Catalog, problem: MakeProblem) -
         try:
             descriptor = catalog.find(Api(api), entry.provider_type, entry.module)
         except (RoutingConfigError, ValueError) as error:
+            place = "provider_type" if entry.module is None else "module"
             yield problem(
-                _without_place(str(error)), (*path, "provider_type"), "The other providers are served", Severity.MISTAKE
+                _without_place(str(error)), (*path, place), "The other providers are served", Severity.MISTAKE
             )
             continue
         yield from _check_settings(entry.config, descriptor, (*path, "config"), problem)
@@ -54,6 +55,9 @@ def _check_settings(
         for detail in error.errors(include_url=False, include_input=False):
             message = detail["msg"].removeprefix("Value error, ")
             yield problem(message[:1].lower() + message[1:], (*path, *detail["loc"]))
+        return
+    except Exception as error:  # noqa: BLE001 - a package's own model: whatever it raises, the others are checked
+        yield problem(f"{type(error).__name__}: {error}", path)
         return
     known = sorted(descriptor.config.model_fields)
     for key in valid.model_extra or ():

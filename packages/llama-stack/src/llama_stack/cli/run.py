@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import os
 from typing import Annotated
 
 import typer
+
+from llama_stack.cli.own_environment import enter
 
 
 def run(
@@ -26,12 +29,17 @@ def run(
     allow_unauthenticated: Annotated[
         bool, typer.Option("--allow-unauthenticated", help="Listen beyond this machine without asking for a key.")
     ] = False,
+    no_venv: Annotated[
+        bool, typer.Option("--no-venv", help="Run here, although the distribution has an environment of its own.")
+    ] = False,
 ) -> None:
     """Run a server.
 
     Without an argument it is the starter: it turns on what it finds (keys in the environment, an Ollama or vLLM that
     answers on this machine), and a small model inside the server always answers.
     """
+    if not no_venv:
+        enter(config, os.environ)
     gc.disable()  # nearly all that a start makes stays: looking for garbage is a tenth of it. See `settle`.
     try:
         from llama_stack.cli.runner.start import Wishes, start

@@ -1,9 +1,15 @@
-"""`--providers inference=ollama,inference=openai`: a run config from a list of provider types."""
+"""`--providers inference=ollama,remote::openai vector_io=sqlite-vec`: a run config from provider types.
+
+Providers of one API are separated by commas, APIs by spaces, by repeating the option, or (as it always was) by commas.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +24,11 @@ from llama_stack_api.provider import Descriptor
 NAME = "providers-run"
 
 
-def chosen_providers(spec: str, catalog: Catalog) -> list[Descriptor]:
-    """The types of `api=type,api=type`; a type may go without its `inline::` or `remote::`."""
-    return [_find(api, type_, catalog) for api, type_ in _pairs(spec)]
+def chosen_providers(spec: str | Iterable[str], catalog: Catalog) -> list[Descriptor]:
+    """The types of one or more specs, each once, in their order; a type may go without its `inline::` or `remote::`."""
+    specs = [spec] if isinstance(spec, str) else spec
+    found = [_find(api, type_, catalog) for part in specs for api, type_ in _pairs(part)]
+    return list({(descriptor.api, descriptor.type): descriptor for descriptor in found}.values())
 
 
 def config_file(descriptors: list[Descriptor], environ: Mapping[str, str]) -> Path:
@@ -45,27 +53,32 @@ def _config(descriptors: list[Descriptor]) -> dict[str, Any]:
 
 
 def _pairs(spec: str) -> Iterator[tuple[Api, str]]:
-    for pair in filter(None, (part.strip() for part in spec.split(","))):
-        api, separator, type_ = (part.strip() for part in pair.partition("="))
-        if not separator or not type_:
-            remedy = "Write for example inference=ollama"
-            raise Failure(f"--providers: {pair!r} is not API=PROVIDER", remedy, exit_code=USAGE)
-        if api not in PROVIDER_APIS:
-            raise Failure(
-                f"--providers: there is no API {api!r} with providers",
-                f"There are {', '.join(PROVIDER_APIS)}",
-                exit_code=USAGE,
-            )
-        yield Api(api), type_
+    api = ""
+    for part in re.sub(r"\s*=\s*", "=", spec).replace(",", " ").split():
+        named, separator, rest = part.partition("=")
+        api, type_ = (named, rest) if separator else (api, part)
+        if not api or not type_:
+            remedy = "Write for example inference=ollama,openai"
+            raise Failure(f"--providers: {part!r} is not API=PROVIDER", remedy, exit_code=USAGE)
+        yield _api(api), type_
+
+
+def _api(name: str) -> Api:
+    if name in PROVIDER_APIS:
+        return Api(name)
+    close = get_close_matches(name, PROVIDER_APIS, n=1)
+    remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(PROVIDER_APIS)}"
+    raise Failure(f"--providers: there is no API {name!r} with providers", remedy, exit_code=USAGE)
 
 
 def _find(api: Api, type_: str, catalog: Catalog) -> Descriptor:
     full = [type_] if "::" in type_ else [f"remote::{type_}", f"inline::{type_}"]
     for candidate in full:
-        try:
+        with suppress(ProviderTypeUnknown):
             return catalog.find(api, candidate)
-        except ProviderTypeUnknown as error:
-            last = error
-    raise Failure(
-        f"--providers: {str(last).partition(': ')[2]}", f"`llama stack list-providers {api}` shows all", exit_code=USAGE
-    ) from None
+    known = [descriptor.type for descriptor in catalog.all(api)]
+    names = known if "::" in type_ else [each.partition("::")[2] for each in known]
+    close = get_close_matches(type_, names, n=2)
+    hint = f"Did you mean {' or '.join(close)}? " if close else ""
+    remedy = f"{hint}`llama stack list-providers {api}` shows all"
+    raise Failure(f"--providers: {api} has no provider type {type_!r}", remedy, exit_code=USAGE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from llama_stack.cli.failure import Failure
+from llama_stack.cli.own_environment import enter
 
 if TYPE_CHECKING:
     from llama_stack.config import LoadedConfig
@@ -25,12 +26,17 @@ def worker(
     strict: Annotated[
         bool, typer.Option("--strict", help="Make probable mistakes, such as unknown keys, errors.")
     ] = False,
+    no_venv: Annotated[
+        bool, typer.Option("--no-venv", help="Work here, although the distribution has an environment of its own.")
+    ] = False,
 ) -> None:
     """Execute runs for servers that share a PostgreSQL database, with their config.
 
     SIGTERM or Ctrl-C lets runs go on for `server.runs.drain_s` seconds and gives the rest back to the queue; a second
     one gives them back at once.
     """
+    if not no_venv:
+        enter(config, os.environ)
     from llama_stack.cli.runner.start import Wishes, check_provider_settings, load
     from llama_stack.cli.runner.worker import loop_factory
     from llama_stack.config.paths import distribution_dir

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from llama_stack.cli.runner.banner import Started, banner, log_fields, turned_off
+from llama_stack.cli.detect import PROBES, Probe
+from llama_stack.cli.runner.banner import Look, Serving, Started, banner, log_fields, turned_off, turned_on
 from llama_stack.cli.runner.listen import Listener, shown_url
 from llama_stack.config import LoadedConfig
+from llama_stack.config.locate import DEFAULT_DISTRIBUTION, packaged_distributions
+from llama_stack.routing.opening import OpenProvider
 from llama_stack.stack import Stack
 from llama_stack.telemetry.logs import get_logger
 from llama_stack_api.api import Api
+from llama_stack_api.ports.inference import ModelListing
 from llama_stack_api.principal import SYSTEM_CALL
 
 MODEL_WAIT_S = 0.5
 """How long the banner waits for the first discovery, to name a model that a request can use."""
+COUNTS_WAIT_S = 0.25
+"""How long it waits for all providers to have listed, once there is such a model."""
 
 
 class Announcer:
@@ -31,10 +41,11 @@ class Announcer:
 
     async def __call__(self, stack: Stack) -> None:
         on_terminal = sys.stdout.isatty()
-        started = self._started(stack, await _a_model(stack) if on_terminal else None)
+        known = await _first_models(stack) if on_terminal else Known()
+        started = self._started(stack, known)
         log = get_logger("server")
         if on_terminal:
-            print(banner(started), flush=True)
+            print(banner(started, _look(os.environ)), flush=True)
         else:
             for message in started.warnings:
                 log.warning("config_warning", reason=message)
@@ -59,9 +70,8 @@ class Announcer:
             text = json.dumps({"timestamp": now, "level": "warning", "logger": "llama_stack.server", "event": text})
         print(text, file=sys.stderr, flush=True)
 
-    def _started(self, stack: Stack, model: str | None) -> Started:
+    def _started(self, stack: Stack, known: Known) -> Started:
         config = self._loaded.config
-        on = [(opened.id, opened.descriptor.type) for opened in stack.providers]
         configured = [entry.provider_id for _, entry in config.provider_entries()]
         return Started(
             version=version("llama-stack"),
@@ -69,29 +79,78 @@ class Announcer:
             url=shown_url(config.server, self._listener),
             workers=config.server.workers,
             authenticated=config.server.auth is not None and config.server.auth.provider_config is not None,
-            on=on,
-            off=turned_off(self._loaded.path, configured),
+            on=[_serving(opened, known) for opened in stack.providers],
+            found=self._found(configured),
+            missed=self._missed(),
+            off=self._off(configured),
             refused=[str(problem) for problem in stack.problems if problem.fatal],
             warnings=[
                 *(str(warning) for warning in self._loaded.warnings),
                 *(str(problem) for problem in stack.problems if not problem.fatal),
             ],
             inference=config.serves(Api.inference),
-            model=model,
+            model=known.model,
             seconds=time.monotonic() - self._begun,
         )
 
+    def _found(self, on: Sequence[str]) -> list[str]:
+        """Servers of this machine that answered, and variables that turned a provider on."""
+        answered = {probe.variable: f"{probe.name} at {probe.host}:{probe.port}" for probe in self._probed()}
+        answered = {variable: place for variable, place in answered.items() if self._environ.get(variable)}
+        said = [variable for variable in turned_on(self._loaded.path, on) if variable not in answered]
+        return [*answered.values(), *said]
 
-async def _a_model(stack: Stack) -> str | None:
-    """The id of a model that chats, as soon as one is known."""
+    def _missed(self) -> list[str]:
+        return [
+            f"{probe.name} at {probe.host}:{probe.port}"
+            for probe in self._probed()
+            if not self._environ.get(probe.variable)
+        ]
+
+    def _off(self, on: Sequence[str]) -> list[tuple[str, str]]:
+        looked_for = {probe.variable for probe in self._probed()}
+        return [(id_, variable) for id_, variable in turned_off(self._loaded.path, on) if variable not in looked_for]
+
+    def _probed(self) -> list[Probe]:
+        """What the start has looked for: only the starter does, and not for what the user's environment names."""
+        if self._loaded.path != packaged_distributions().get(DEFAULT_DISTRIBUTION):
+            return []
+        return [probe for probe in PROBES if probe.variable not in os.environ]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the first listings of models have told by now: how many a provider has, and one that chats."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+    model: str | None = None
+
+
+def _serving(opened: OpenProvider, known: Known) -> Serving:
+    lists = opened.api == Api.inference and isinstance(opened.impl, ModelListing)
+    return Serving(str(opened.api), opened.id, known.counts.get(opened.id, 0) if lists else None)
+
+
+def _look(environ: Mapping[str, str]) -> Look:
+    coloured = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+    return Look(shutil.get_terminal_size().columns, coloured)
+
+
+async def _first_models(stack: Stack) -> Known:
+    """Waits a little until every provider has listed; one that takes longer is told without its models."""
     if not stack.config.serves(Api.inference):
-        return None
-    deadline = time.monotonic() + MODEL_WAIT_S
+        return Known()
+    lists = {o.id for o in stack.providers if o.api == Api.inference and isinstance(o.impl, ModelListing)}
+    begun = time.monotonic()
     while True:
+        counts: Counter[str] = Counter()
+        chats: list[str] = []
         for model in (await stack.services.models.list_models(SYSTEM_CALL)).data:
             about = (model.model_extra or {}).get("custom_metadata") or getattr(model, "custom_metadata", None) or {}
-            if about.get("model_type") == "llm":
-                return model.id
-        if time.monotonic() > deadline:
-            return None
+            counts[str(about.get("provider_id"))] += 1
+            if about.get("model_type") == "llm" and about.get("verified", True):
+                chats.append(model.id)
+        waited = time.monotonic() - begun
+        if lists <= counts.keys() or waited > (COUNTS_WAIT_S if chats else MODEL_WAIT_S):
+            return Known(counts, chats[0] if chats else None)
         await asyncio.sleep(0.02)

@@ -221,14 +221,18 @@ class PostgresDatabase(Database):
                 return await _perform(lent, steps)
 
     async def _connect(self) -> Driver:
-        import asyncpg
+        return await connect_to(self._config)
 
-        config = self._config
-        password = config.password.get_secret_value() if config.password else None
-        connection: Driver = await asyncpg.connect(
-            user=config.user, password=password, database=config.db, **_connect_args(config)
-        )
-        return connection
+
+async def connect_to(config: PostgresBackend) -> Driver:
+    """A connection of its own; what goes wrong is asyncpg's, see `driver_errors`."""
+    import asyncpg
+
+    password = config.password.get_secret_value() if config.password else None
+    connection: Driver = await asyncpg.connect(
+        user=config.user, password=password, database=config.db, **_connect_args(config)
+    )
+    return connection
 
 
 async def _perform(lent: Lent, steps: Sequence[tuple[Prepared, Params]]) -> list[Written]:

@@ -1,0 +1,1 @@
+"""`connect`: coding agents and other tools pointed at a running server."""

@@ -1,0 +1,42 @@
+"""What the doctor says of one thing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    """It works, or will, but not for everything, or not for long."""
+    PROBLEM = "problem"
+    """A server does not start, or a provider does not serve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`check` names what was looked at, `what` is one line on it, `remedy` one on what to do. Neither has a secret."""
+
+    check: str
+    level: Level
+    what: str
+    remedy: str | None = None
+
+
+def ok(check: str, what: str) -> Finding:
+    return Finding(check, Level.OK, what)
+
+
+def warning(check: str, what: str, remedy: str | None = None) -> Finding:
+    return Finding(check, Level.WARNING, what, remedy)
+
+
+def problem(check: str, what: str, remedy: str | None = None) -> Finding:
+    return Finding(check, Level.PROBLEM, what, remedy)
+
+
+def worst(findings: Iterable[Finding]) -> Level:
+    order = list(Level)
+    return max((finding.level for finding in findings), key=order.index, default=Level.OK)
