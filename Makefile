@@ -24,8 +24,9 @@ $(VENV)/.run: requirements-run.lock $(SOURCES) | $(BIN)/python
 	$(PIP) install --quiet --no-deps --no-build-isolation $(PACKAGES)
 	touch $@
 
-$(VENV)/.test: requirements-test.lock $(SOURCES) | $(BIN)/python
+$(VENV)/.test: requirements-test.lock requirements/external.lock $(SOURCES) | $(BIN)/python
 	$(PIP) install --quiet --no-deps --require-hashes -r requirements-test.lock
+	$(PIP) install --quiet --no-deps --ignore-requires-python --require-hashes -r requirements/external.lock
 	$(PIP) install --quiet --no-deps --no-build-isolation $(PACKAGES)
 	touch $@ $(VENV)/.run
 

@@ -103,8 +103,8 @@ def test_a_config_of_the_reference_implementation_runs_unchanged(tmp_path: Path,
         assert client.chat.completions.create(model="vllm/m", messages=HELLO).id
         reasons = [problem["reason"] for problem in server.events("provider_not_served")]
         assert client.vector_stores.list().data == []
-    assert any("'gemini'" in reason and "remote::gemini" in reason for reason in reasons), reasons
-    served = ("vllm", "faiss", "sqlite-vec", "llama-guard", "code-scanner")
+    assert any("'rag-runtime'" in reason and "inline::rag-runtime" in reason for reason in reasons), reasons
+    served = ("vllm", "gemini", "faiss", "sqlite-vec", "llama-guard", "code-scanner")
     assert not any(f"'{name}'" in reason for reason in reasons for name in served), reasons
 
 

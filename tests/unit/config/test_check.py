@@ -75,8 +75,10 @@ def test_unknown_apis_are_mistakes_with_the_nearest_name(tmp_path: Path) -> None
     loaded = load(tmp_path, text)
     assert ["'inference'" in str(loaded.warnings[0]), "'safety'" in str(loaded.warnings[1])] == [True, True]
     assert len(problems(tmp_path, text, strict=True)) == 2
-    [notice] = load(tmp_path, text + "external_apis_dir: ~/apis\n", strict=True).warnings
-    assert notice.path == ("external_apis_dir",)
+    (tmp_path / "apis").mkdir()
+    assert load(tmp_path, text + f"external_apis_dir: {tmp_path}/apis\n", strict=True).warnings == ()
+    [absent] = problems(tmp_path, text + "external_apis_dir: ~/gone\n", strict=True)
+    assert absent.path == ("external_apis_dir",)
 
 
 def test_a_model_name_means_one_thing_per_provider(tmp_path: Path) -> None:

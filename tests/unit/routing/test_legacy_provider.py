@@ -13,7 +13,7 @@ from llama_stack.routing.errors import ProviderModuleInvalid, ProviderTypeUnknow
 from llama_stack.routing.models import inference_provider
 from llama_stack_api.api import Api
 from llama_stack_api.errors import InvalidRequest
-from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
+from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionChunk, ChatCompletionRequest
 from llama_stack_api.openai.moderations import CreateModerationRequest
 from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.ports.inference import ChatCompletions, Completions, ModelListing, ModelType, ProviderModel
@@ -64,10 +64,13 @@ ADAPTER = """
         async def openai_chat_completion(self, params):
             if params.stream:
                 return self._stream(params)
-            return {"model": params.model, "url": self.config.url}
+            message = {"role": "assistant", "content": self.config.url}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            return {"id": "c", "created": 0, "model": params.model, "choices": [choice]}
 
         async def _stream(self, params):
-            yield params.model
+            choice = {"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}
+            yield {"id": "c", "created": 0, "model": params.model, "choices": [choice]}
 
         async def list_models(self):
             return [Model("former/llama", "llama", "llm", {"context_length": 8}),
@@ -88,8 +91,9 @@ GUARD = """
             self.inference, self.policy = deps["inference"], policy
 
         async def run_shield(self, shield_id, messages, params=None):
-            answer = await self.inference.openai_chat_completion(messages)
-            return [shield_id, answer, params, self.policy]
+            answer = await self.inference.openai_chat_completion(messages[0].content)
+            metadata = {"shield": shield_id, "answer": answer, "params": params, "policy": self.policy}
+            return {"violation": {"violation_level": "error", "metadata": metadata}}
 
     async def get_provider_impl(config, deps, policy):
         return Guard(config, deps, policy)
@@ -153,10 +157,14 @@ async def test_the_object_satisfies_the_ports_whose_methods_it_has(tmp_path: Pat
 async def test_a_call_is_taken_off_and_the_reply_passes_through(tmp_path: Path) -> None:
     impl = await opened(tmp_path)
     params = ChatCompletionRequest.model_validate({"model": "llama", "messages": [{"role": "user", "content": "hi"}]})
-    assert await impl.openai_chat_completion(params, Call()) == {"model": "llama", "url": "http://upstream"}
-    assert await impl.openai_chat_completion(params, call=Call()) == {"model": "llama", "url": "http://upstream"}
+    reply = await impl.openai_chat_completion(params, Call())
+    assert isinstance(reply, ChatCompletion)
+    assert (reply.model, reply.choices[0].message.content) == ("llama", "http://upstream")
+    assert await impl.openai_chat_completion(params, call=Call()) == reply
     params.stream = True
-    assert [chunk async for chunk in await impl.openai_chat_completion(params, Call())] == ["llama"]
+    chunks = [chunk async for chunk in await impl.openai_chat_completion(params, Call())]
+    assert [chunk.choices[0].delta.content for chunk in chunks] == ["hi"]
+    assert all(isinstance(chunk, ChatCompletionChunk) for chunk in chunks)
 
 
 async def test_its_models_are_listed_under_the_providers_own_ids(tmp_path: Path) -> None:
@@ -170,7 +178,7 @@ async def test_its_models_are_listed_under_the_providers_own_ids(tmp_path: Path)
 
 async def test_it_is_told_who_it_is_and_closed(tmp_path: Path) -> None:
     impl = await opened(tmp_path)
-    former = impl.openai_chat_completion.__wrapped__.__self__
+    former = impl.legacy_impl
     assert former.__provider_id__ == "my-former"
     assert former.__provider_spec__.provider_type == "remote::former"
     assert former.__provider_config__.url == "http://upstream"
@@ -186,8 +194,11 @@ async def test_other_apis_are_asked_for_the_same_caller_and_for_nobody_outside_a
 
     impl = await opened(tmp_path, Api.safety, "inline::former-guard", inference=Inference())
     call = Call(principal=Principal("alice"))
-    assert await impl.run_shield("guard", "hi", call=call) == ["guard", "hi for alice", None, []]
-    guard = impl.run_shield.__wrapped__.__self__
+    asked = RunShieldRequest.model_validate({"shield_id": "guard", "messages": [{"role": "user", "content": "hi"}]})
+    found = (await impl.run_shield(asked, call)).violation
+    assert found is not None
+    assert found.metadata == {"shield": "guard", "answer": "hi for alice", "params": None, "policy": []}
+    guard = impl.legacy_impl
     assert await guard.inference.openai_chat_completion("hi") == "hi for anonymous"
     assert (await impl.health()).status is HealthStatus.NOT_IMPLEMENTED
     await impl.close()
@@ -197,7 +208,11 @@ async def test_other_apis_are_asked_for_the_same_caller_and_for_nobody_outside_a
     ("file", "text", "complaint"),
     [
         ("config", "Config = 1", r"`config_class` 'former\.config\.Config' of remote::former is not a pydantic model"),
-        ("config", "import absent_module", r"module 'former\.config' of remote::former cannot be imported"),
+        (
+            "config",
+            "import absent_module",
+            r"`config_class` 'former\.config\.Config' of remote::former: module 'former\.config' needs 'absent_module'",
+        ),
         ("provider", "get_provider_spec = dict", r"returned a dict; it must return a ProviderSpec"),
     ],
 )

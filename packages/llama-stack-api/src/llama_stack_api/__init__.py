@@ -109,7 +109,8 @@ NAMES = {
     ),
     "file_processors": "FileProcessors ProcessFileRequest ProcessFileResponse",
     "vector_io": (
-        "Chunk ChunkMetadata EmbeddedChunk InsertChunksRequest OpenAIAttachFileRequest"
+        "Chunk ChunkForDeletion ChunkMetadata DeleteChunksRequest EmbeddedChunk InsertChunksRequest"
+        " OpenAIAttachFileRequest"
         " OpenAICreateVectorStoreFileBatchRequestWithExtraBody OpenAICreateVectorStoreRequestWithExtraBody"
         " OpenAISearchVectorStoreRequest OpenAIUpdateVectorStoreFileRequest OpenAIUpdateVectorStoreRequest"
         " QueryChunksParams QueryChunksRequest QueryChunksResponse SearchRankingOptions VectorIO"

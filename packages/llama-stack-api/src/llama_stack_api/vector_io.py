@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
+from typing import Annotated, ClassVar, Literal, Protocol, Self, TypeAlias, runtime_checkable
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -64,6 +64,16 @@ class InsertChunksRequest(WireModel):
     vector_store_id: str
     chunks: list[EmbeddedChunk] = Field(min_length=1)
     ttl_seconds: Integer | None = Field(default=None, description="Refused: chunks stay until they are deleted.")
+
+
+class ChunkForDeletion(WireModel):
+    chunk_id: str
+    document_id: str
+
+
+class DeleteChunksRequest(WireModel):
+    vector_store_id: str
+    chunks: list[ChunkForDeletion]
 
 
 class QueryChunksParams(WireModel):
@@ -392,12 +402,8 @@ class VectorStoreTable(Protocol):
 
 @runtime_checkable
 class VectorIO(Protocol):
-    """A vector provider as version 0.7 knew it. `params` as in `QueryChunksRequest`."""
+    """A vector provider as version 0.7 knew it."""
 
-    async def insert_chunks(
-        self, vector_store_id: str, chunks: list[EmbeddedChunk], ttl_seconds: int | None = None
-    ) -> None: ...
+    async def insert_chunks(self, request: InsertChunksRequest) -> None: ...
 
-    async def query_chunks(
-        self, vector_store_id: str, query: InterleavedContent, params: dict[str, Any] | None = None
-    ) -> QueryChunksResponse: ...
+    async def query_chunks(self, request: QueryChunksRequest) -> QueryChunksResponse: ...

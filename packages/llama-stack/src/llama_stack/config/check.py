@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
+from pathlib import Path
 
 from llama_stack.config.apis import ABSENT_APIS, PROVIDER_APIS, known_apis
 from llama_stack.config.model import RunConfig
@@ -153,10 +154,11 @@ def _connectors(config: RunConfig) -> Iterator[Problem]:
 
 def _external(config: RunConfig) -> Iterator[Problem]:
     for name in ("external_providers_dir", "external_apis_dir"):
-        if getattr(config, name) is not None:
+        directory: Path | None = getattr(config, name)
+        if directory is not None and not directory.is_dir():
             yield Problem(
-                "is not read yet",
+                f"there is no directory {directory}",
                 (name,),
-                remedy="Name the package of an external provider by `module:` on its provider entry",
-                severity=Severity.NOTICE,
+                remedy="Create it, or remove the setting",
+                severity=Severity.MISTAKE,
             )

@@ -27,6 +27,7 @@ from llama_stack.http.asgi import Receive, Scope, Send
 from llama_stack.http.dispatch import API_OF_TAG, SCOPE_KEY, Handler, Operation
 from llama_stack.http.docs_page import HEADERS, docs_page
 from llama_stack.http.exchange import Exchange, Stopped, not_json
+from llama_stack.http.external import add_external_routes
 from llama_stack.http.routes.batches import add_batch_routes
 from llama_stack.http.routes.connectors import add_connector_routes
 from llama_stack.http.routes.conversations import add_conversation_routes
@@ -181,6 +182,8 @@ def documented_app(services: Services, operations: Sequence[Operation]) -> Docum
     add_upload_routes(app, services.uploads)
     add_provider_routes(app, services.admin)
     app.keep_away(services.admin.serves)
+    for served in services.external:
+        add_external_routes(app, served)
     with _aliases_of_bodies_allowed():
         for route in app.routes:
             if isinstance(route, APIRoute) and route.body_field is not None and not isinstance(route.app, Direct):

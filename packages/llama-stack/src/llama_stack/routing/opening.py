@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import ProviderRefused, RoutingConfigError
+from llama_stack.routing.stalls import StallWatch
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError
 from llama_stack_api.ports.file_processors import FILE_PROCESSORS_PORTS
@@ -34,6 +36,11 @@ PORTS: Mapping[str, tuple[type, ...]] = {
     Api.safety: SAFETY_PORTS,
 }
 """Of each API, the ports of which a provider must satisfy at least one."""
+
+OPEN_TIMEOUT_S = 30.0
+"""How long a provider may take to open: longer than any local model takes to load."""
+STALL_S = 5.0
+"""How long a provider may keep the event loop busy while it opens before that is told."""
 
 
 class ConfiguredProvider(Protocol):
@@ -86,11 +93,15 @@ class ProviderOpener:
         state_dir: Path,
         http: Callable[[str, BaseModel | None], HttpClient],
         kv: Callable[[str, str], KV],
+        open_timeout_s: float = OPEN_TIMEOUT_S,
+        stall_s: float = STALL_S,
     ) -> None:
         self._catalog = catalog
         self._state_dir = state_dir
         self._http = http
         self._kv = kv
+        self._open_timeout_s = open_timeout_s
+        self._stall_s = stall_s
         self._clients: list[HttpClient] = []
         self.opened: dict[tuple[str, str], OpenProvider] = {}
         self.problems: list[ProviderProblem] = []
@@ -135,8 +146,7 @@ class ProviderOpener:
         if missing:
             raise ProviderRefused(f"needs a provider of {', '.join(missing)}, and none is configured")
         impl = descriptor.create(config, self._context(api, entry, descriptor, deps))
-        if isinstance(impl, Opens):
-            await impl.open()
+        await self._started(api, entry, impl)
         try:
             check_ports(api, impl, descriptor)  # only now, as a legacy provider has its methods once it is open
         except ProviderRefused:
@@ -144,6 +154,24 @@ class ProviderOpener:
                 await impl.close()
             raise
         return OpenProvider(api, entry.provider_id, descriptor, config, impl)
+
+    async def _started(self, api: Api, entry: ConfiguredProvider, impl: object) -> None:
+        for notice in getattr(impl, "notices", ()):
+            self._report(api, entry, notice, fatal=False)
+        if not isinstance(impl, Opens):
+            return
+        stalls = StallWatch(f"provider '{entry.provider_id}' ({entry.provider_type})", self._stall_s)
+        try:
+            with stalls:
+                async with asyncio.timeout(self._open_timeout_s):
+                    await impl.open()
+        except TimeoutError:
+            raise ProviderRefused(
+                f"did not open within {self._open_timeout_s:g} seconds; it must not wait for the network then"
+            ) from None
+        if stalls.longest_s > self._stall_s:
+            blocked = f"it blocked the event loop for {stalls.longest_s:.1f} s while it opened"
+            self._report(api, entry, f"{blocked}; what takes long belongs into a thread", fatal=False)
 
     def _context(
         self, api: Api, entry: ConfiguredProvider, descriptor: Descriptor, deps: Mapping[Api, Any]
@@ -177,6 +205,8 @@ def checked_config(descriptor: Descriptor, config: Mapping[str, Any]) -> BaseMod
             for problem in error.errors(include_input=False, include_url=False, include_context=False)
         ]
         raise ProviderRefused("; ".join(wrong)) from None
+    except Exception as error:  # of a package's own model, which pydantic lets through
+        raise ProviderRefused(f"config: {type(error).__name__}: {error}") from error
 
 
 def unknown_keys(descriptor: Descriptor, config: BaseModel) -> Iterable[str]:

@@ -220,10 +220,10 @@ class ToolRuntimeApi:
     def __init__(self, providers: Sequence[ToolInvocation]) -> None:
         self._providers = providers
 
-    async def list_runtime_tools(
-        self, tool_group_id: str | None = None, mcp_endpoint: Any = None, *, call: Call
-    ) -> ListToolDefsResponse:
-        return ListToolDefsResponse(data=[tool for each in self._providers for tool in await each.list_tools(call)])
+    async def list_runtime_tools(self, tool_group_id: str | None = None, *, call: Call) -> ListToolDefsResponse:
+        """All of them, or those of one group."""
+        tools = [tool for each in self._providers for tool in await each.list_tools(call)]
+        return ListToolDefsResponse(data=[tool for tool in tools if tool_group_id in (None, tool.toolgroup_id)])
 
     async def invoke_tool(self, tool_name: str, kwargs: Mapping[str, Any], *, call: Call) -> ToolInvocationResult:
         for provider in self._providers:

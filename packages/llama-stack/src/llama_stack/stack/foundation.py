@@ -16,6 +16,7 @@ from llama_stack.net.egress import Egress, EgressPolicy
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.opening import ProviderOpener
 from llama_stack.security.sealing import KeySealer, sealer_for
+from llama_stack.stack.dependencies import Dependencies
 from llama_stack.stack.models import SYSTEM_TENANT
 from llama_stack.stack.storage import Storage
 from llama_stack.storage.kv.base import KVBackend
@@ -41,6 +42,8 @@ class Foundation:
     mcp: McpClients
     sealer: KeySealer
     opener: ProviderOpener
+    catalog: Catalog
+    dependencies: Dependencies
 
 
 async def open_foundation(
@@ -61,10 +64,25 @@ async def open_foundation(
         kv=lambda api, provider_id: metadata.bind(SYSTEM_TENANT, f"provider:{api}:{provider_id}"),
     )
     exits.push_async_callback(opener.close)
+    dependencies = Dependencies(config, catalog, mcp)
     for api, entry in config.provider_entries():
         if api != Api.safety:
-            await opener.open(api, entry, {Api.connectors: mcp})
-    return Foundation(config, state_dir, metrics, exits, storage, metadata, database, egress, mcp, sealer, opener)
+            await opener.open(api, entry, dependencies.handed)
+    return Foundation(
+        config=config,
+        state_dir=state_dir,
+        metrics=metrics,
+        exits=exits,
+        storage=storage,
+        metadata=metadata,
+        database=database,
+        egress=egress,
+        mcp=mcp,
+        sealer=sealer,
+        opener=opener,
+        catalog=catalog,
+        dependencies=dependencies,
+    )
 
 
 def _http_client(provider_id: str, network: BaseModel | None) -> HttpClient:

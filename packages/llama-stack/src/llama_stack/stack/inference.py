@@ -13,6 +13,7 @@ from llama_stack.services.chat_images import ChatImages
 from llama_stack.services.completions import StoredCompletions
 from llama_stack.services.inference import InferenceRouter
 from llama_stack.services.messages.names import ModelNames
+from llama_stack.services.provider_apis import InferenceApi
 from llama_stack.stack.foundation import Foundation
 from llama_stack.stack.models import SYSTEM_TENANT, open_attempts, open_models
 from llama_stack.stack.safety import Safety, open_safety
@@ -45,7 +46,8 @@ async def open_inference(base: Foundation) -> InferenceParts:
     attempts = await open_attempts(config.server, base.storage, discovery, base.metrics, base.exits)
     images = ChatImages(FetchedAttachments(base.egress, limits=config.server.responses.attachments))
     router = InferenceRouter(table=models, attempts=attempts, metrics=base.metrics, recorder=stored, images=images)
-    safety = await open_safety(config, base.opener, {Api.connectors: base.mcp}, router, stored, base.exits)
+    base.dependencies.be(Api.inference, InferenceApi(router))
+    safety = await open_safety(config, base.opener, base.dependencies.handed, router, stored, base.exits)
     return InferenceParts(models, discovery, names, stored, router, safety, list(base.opener.opened.values()))
 
 

@@ -23,6 +23,7 @@ from llama_stack.services.responses.service import ResponseService
 from llama_stack.services.tools import ToolService
 from llama_stack.services.vector_stores.service import VectorStoreService
 from llama_stack.stack.batches import batch_starter, open_batches
+from llama_stack.stack.external import serve_external_apis
 from llama_stack.stack.foundation import Foundation, open_foundation
 from llama_stack.stack.inference import InferenceParts, open_inference
 from llama_stack.stack.knowledge import open_vector_stores
@@ -57,7 +58,7 @@ class Stack:
         cannot be opened and `RoutingConfigError` where the registered models do not fit the providers.
         """
         async with AsyncExitStack() as exits:
-            base = await open_foundation(config, state_dir, metrics or Metrics(), catalog or Catalog(), exits)
+            base = await open_foundation(config, state_dir, metrics or Metrics(), catalog or Catalog.of(config), exits)
             inference = await open_inference(base)
             stored = await open_stored(base, inference.providers)
             work = await open_work(base, inference, stored)
@@ -71,8 +72,9 @@ async def _open_services(base: Foundation, inference: InferenceParts, stored: St
     responses = response_service(config, work.parts, work.agent, work.engine)
     messages = _message_service(base, inference, stored)
     batches, message_batches = _open_batches(base, inference, stored, work, responses, messages)
+    external = serve_external_apis(config, base.catalog, base.opener, base.dependencies)
     groups = tool_groups(inference.providers, registered_tool_groups(config.registered_resources.tool_groups))
-    return Services(
+    services = Services(
         inference=safety.inference,
         shields=safety.shields,
         moderations=safety.moderations,
@@ -94,7 +96,10 @@ async def _open_services(base: Foundation, inference: InferenceParts, stored: St
         admin=AdminService(config, base.opener, inference.discovery),
         authenticator=authenticator_for(config.server.auth),
         metrics=base.metrics,
+        external=external,
     )
+    base.dependencies.serve(services, inference.models, inference.providers)
+    return services
 
 
 async def _open_vector_stores(

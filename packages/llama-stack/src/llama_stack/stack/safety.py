@@ -15,7 +15,6 @@ from llama_stack.services.inference_ports import Inference, MessageInference
 from llama_stack.services.safety.guarded_inference import guarded_inference, guarded_messages
 from llama_stack.services.safety.guards import Guards
 from llama_stack.services.safety.moderations import ModerationService
-from llama_stack.services.safety.shield_inference import ShieldInference
 from llama_stack.services.safety.shields import ShieldRouter
 from llama_stack.services.streams import Recorder
 from llama_stack_api.api import Api
@@ -42,7 +41,6 @@ async def open_safety(
     exits: AsyncExitStack,
 ) -> Safety:
     """`recorder` is that of `inference`; `deps` are those of all providers."""
-    deps = {**deps, Api.inference: ShieldInference(inference)}
     for api, entry in config.provider_entries():
         if api == Api.safety:
             await opener.open(api, entry, deps)

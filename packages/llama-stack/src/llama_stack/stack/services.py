@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 from llama_stack.security.authentication import Authenticator
 from llama_stack.services.admin import AdminService
@@ -25,6 +28,19 @@ from llama_stack.services.tools import ToolService
 from llama_stack.services.uploads import UploadService
 from llama_stack.services.vector_stores.service import VectorStoreService
 from llama_stack.telemetry.metrics import Metrics
+from llama_stack_api.principal import Call
+
+
+@dataclass(frozen=True, slots=True)
+class ServedApi:
+    """An external API. `impl` is what `create_router` of its module takes; `enter` says whose request it works for from
+    here on, `report` what is wrong with its routes, once they are made."""
+
+    name: str
+    module: ModuleType
+    impl: Any
+    enter: Callable[[Call], None]
+    report: Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +66,4 @@ class Services:
     admin: AdminService
     authenticator: Authenticator
     metrics: Metrics
+    external: Sequence[ServedApi] = ()

@@ -43,7 +43,7 @@ def _add(app: FastAPI, admin: AdminService, prefix: str, named: str) -> None:
 def _routes(routes: Iterable[BaseRoute], admin: AdminService, api_filter: str | None) -> Iterator[RouteInfo]:
     for route in routes:
         if isinstance(route, APIRoute) and _selected(route, api_filter):
-            apis = {API_OF_TAG[str(tag)] for tag in route.tags}
+            apis = {API_OF_TAG.get(str(tag), str(tag)) for tag in route.tags}  # an external API's tag is its name
             types = sorted({each for api in apis for each in admin.provider_types(api)})
             for method in sorted(route.methods or ()):
                 yield RouteInfo(route=route.path_format, method=method, provider_types=types)

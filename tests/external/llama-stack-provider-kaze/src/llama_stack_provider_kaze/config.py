@@ -1,0 +1,6 @@
+from pydantic import BaseModel
+
+
+class KazeConfig(BaseModel):
+    winds: dict[str, str]
+    model: str | None = None
