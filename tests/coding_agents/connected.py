@@ -1,4 +1,4 @@
-"""Agents that `llama stack connect` has pointed at a server: of it their environment has nothing but a home directory."""
+"""Agents that `llama stack connect` has pointed at a server: their environment has only a home directory of it."""
 
 from __future__ import annotations
 
