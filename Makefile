@@ -54,6 +54,7 @@ check: install-test
 # What docs/ says of providers is read off their descriptors.
 docs: install-test
 	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/stable_names.py
 
 bench: install-test
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -1,4 +1,4 @@
-"""Writes docs/stable-names.md from the package itself. `make docs` runs it by way of docs/generate.py, or by hand."""
+"""Writes docs/stable-names.md from the package itself: `make docs`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Every name below can be imported from `llama_stack_api` itself and from the modu
 their fields, for as long as the package's major version does; what else is in a module may change. Names that only new
 code needs (ports, wire types) are said where they are told of, in [external-providers.md](external-providers.md).
 
-This page is written by `python docs/stable_names.py` from `llama_stack_api.NAMES`, and a test holds it to that; another
+This page is written by `make docs` from `llama_stack_api.NAMES`, and a test holds it to that; another
 imports all of them, and whatever these packages import of `llama_stack_api`:
 
 - `llama-stack-provider-trustyai-fms` 0.4.0 (safety): its wheel works as it is on PyPI, and runs in the tests.
