@@ -13,7 +13,7 @@ from docs.generate import anchor, heading, table
 from llama_stack.cli.recipes.recipe import Recipe, Storage, load_recipe, packaged_recipes
 from llama_stack.cli.recipes.render import render
 from llama_stack.cli.recipes.variables import Variable, variables_of
-from llama_stack.config.env import REFERENCE
+from llama_stack.config.env import REFERENCE, if_set, turned_on_by
 from llama_stack.routing.catalog import Catalog
 from llama_stack_api.api import Api
 from llama_stack_api.provider import Descriptor
@@ -126,8 +126,7 @@ def _providers(config: Mapping[str, Any], catalog: Catalog) -> Iterator[tuple[st
 
 def _switched(written: str) -> tuple[str, str | None]:
     """A provider's id, and the variable that turns it on."""
-    match = REFERENCE.fullmatch(written)
-    return (match[3], match[1]) if match else (written, None)
+    return if_set(written), next(iter(turned_on_by(written)), None)
 
 
 def _registered(config: Mapping[str, Any]) -> Iterator[str]:

@@ -26,6 +26,9 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
+from llama_stack.cli.recipes.render import plain_yaml
+from llama_stack.cli.recipes.variables import variables_of
+from llama_stack.config.env import turned_on_by
 from llama_stack.config.locate import packaged_distributions
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig
 from llama_stack.routing.catalog import Catalog
@@ -69,6 +72,20 @@ SERVES = {
     "RunsShields": "shields",
     "Moderates": "moderations",
 }
+PAGES: Mapping[str, str] = {
+    "inline::llama-cpp": "embedded-models.md",
+    "inline::onnx-embeddings": "embedded-models.md",
+    "remote::bedrock": "bedrock.md",
+    "remote::gemini": "gemini.md",
+    "remote::vertexai": "gemini.md",
+    "remote::oci": "oci.md",
+    "remote::ollama": "ollama.md",
+    "remote::vllm": "engines.md",
+    "remote::llama-cpp-server": "engines.md",
+    "remote::tgi": "engines.md",
+    "remote::text-embeddings-inference": "engines.md",
+}
+"""Pages that say what is particular to a provider of inference."""
 BESIDES: Mapping[str, tuple[type, ...]] = {Api.inference: (CreatesMessages,)}
 """Ports that no provider has alone."""
 PLAIN: Mapping[Any, str] = {
@@ -89,7 +106,6 @@ BOUNDS: Mapping[type, tuple[str, str]] = {
     MinLen: ("length at least", "min_length"),
     MaxLen: ("length at most", "max_length"),
 }
-_VARIABLE = re.compile(r"\$\{env\.([A-Z0-9_]+)")
 
 
 def providers_page() -> str:
@@ -134,8 +150,8 @@ def in_the_starter() -> dict[tuple[str, str], str]:
     """Of each API and type in the starter distribution, what turns it on."""
     starter = yaml.safe_load(packaged_distributions()["starter"].read_text(encoding="utf-8"))
     return {
-        (api, entry["provider_type"]): f"with `{variable[1]}`"
-        if (variable := _VARIABLE.match(entry["provider_id"]))
+        (api, entry["provider_type"]): f"with `{switches[0]}`"
+        if (switches := turned_on_by(entry["provider_id"]))
         else "yes"
         for api, entries in starter["providers"].items()
         for entry in entries
@@ -144,7 +160,8 @@ def in_the_starter() -> dict[tuple[str, str], str]:
 
 def _provider(descriptor: Descriptor) -> str:
     parts = [f"\n### {heading(descriptor)}\n\n{descriptor.description}\n\n"]
-    parts.append(f"Serves {_and(served(descriptor))}{_listing(descriptor)}. Source: `{_source(descriptor)}`.\n")
+    parts.append(f"Serves {_and(served(descriptor))}{_listing(descriptor)}. Source: `{_source(descriptor)}`.")
+    parts.append(f" More: [{page}]({page}).\n" if (page := PAGES.get(descriptor.type)) else "\n")
     parts.append(f"\n```yaml\n{_sample(descriptor)}```\n")
     if needs := descriptor.pip_packages:
         parts.append(f"\nPackages: {', '.join(f'`{package}`' for package in needs)}.\n")
@@ -196,19 +213,14 @@ def _sample(descriptor: Descriptor) -> str:
     entry: dict[str, Any] = {"provider_id": descriptor.name, "provider_type": descriptor.type}
     if descriptor.sample:
         entry["config"] = dict(descriptor.sample)
-    said = yaml.safe_dump({"providers": {str(descriptor.api): [entry]}}, sort_keys=False, width=1000)
-    return re.sub(r"'(\$\{env\.[^']*\})'", r"\1", said)
+    return plain_yaml({"providers": {str(descriptor.api): [entry]}})
 
 
 def _variables(descriptor: Descriptor) -> list[str]:
-    of_fields = [
-        (name, field)
-        for field, value in descriptor.sample.items()
-        if isinstance(value, str)
-        for name in _VARIABLE.findall(value)
-    ]
+    found = variables_of(_sample(descriptor))
     switch = descriptor.turned_on_by
-    alone = [f"`{switch}` (turns it on)"] if switch and switch not in dict(of_fields) else []
+    alone = [f"`{switch}` (turns it on)"] if switch and switch not in {variable.name for variable in found} else []
+    of_fields = [(variable.name, place.partition(": ")[2]) for variable in found for place in variable.places]
     return alone + [f"`{name}` (`{field}`)" for name, field in of_fields]
 
 

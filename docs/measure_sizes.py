@@ -16,11 +16,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from llama_stack.cli.building.footprint import SERVER
 from llama_stack.cli.recipes.recipe import packaged_recipes
 
 SIZES = Path(__file__).parent / "distributions" / "sizes.json"
 KEPT = ("PATH", "HOME", "LANG", "VIRTUAL_ENV")
-SERVER = "the server"
 _MB = 1_000_000
 
 

@@ -124,6 +124,8 @@ async def test_data_urls_are_checked_and_kept(egress: Egress) -> None:
         ("file:///etc/passwd", "invalid_image_url"),
         ("nonsense", "invalid_image_url"),
         ("http://169.254.169.254/latest/meta-data", "invalid_image_url"),
+        ("http://[::1", "invalid_image_url"),
+        ("https://\u2100.example/a.png", "invalid_image_url"),
     ],
 )
 async def test_what_is_no_image_has_a_code_of_the_contract(egress: Egress, url: str, code: str) -> None:

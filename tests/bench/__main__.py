@@ -1,5 +1,5 @@
 """`python -m tests.bench [proxy] [messages] [responses] [batches] [start] [soak] [size] [search] [search-http]
-[ingestion] [retrieval] [--quick]`
+[ingestion] [retrieval] [translation] [--quick]`
 prints tables, tests nothing."""
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tests.bench import (
     retrieval_quality,
     servers,
     soak,
+    translation,
 )
 from tests.bench.tables import table
 from tests.bench.upstream import CHUNKS
@@ -163,6 +164,7 @@ MEASUREMENTS: dict[str, Callable[[float], None]] = {
     "search-http": knowledge_http.search,
     "ingestion": ingestion.ingestion,
     "retrieval": retrieval_quality.retrieval,
+    "translation": translation.translation,
 }
 
 

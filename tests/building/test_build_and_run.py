@@ -10,7 +10,7 @@ from openai import OpenAI
 
 from llama_stack.cli.building.lock import locked_versions
 from llama_stack.cli.building.sizes import directory_bytes
-from tests.building.conftest import Build, BuiltHere
+from tests.building.conftest import SETS, Build, BuiltHere
 from tests.support.ollama_upstream import OllamaUpstream
 from tests.support.running import RunningServer
 from tests.support.upstream import Tool, Upstream, calls, models, text
@@ -33,7 +33,7 @@ def runs_in_its_own_environment(built: BuiltHere, server: RunningServer) -> bool
 
 
 def test_the_smallest(build: Build) -> None:
-    built = build("small", "--providers", "inference=remote::ollama")
+    built = build("small", "--providers", *SETS["small"])
     ollama = OllamaUpstream()
     with ollama, built.run(OLLAMA_URL=ollama.base_url) as server:
         model = f"ollama/{next(iter(ollama.models))}"
@@ -54,7 +54,7 @@ def test_the_smallest(build: Build) -> None:
 
 
 def test_with_the_model_inside(build: Build) -> None:
-    built = build("inside", "inference=inline::llama-cpp")
+    built = build("inside", *SETS["inside"])
     with built.run() as server:
         client = openai(server)
         (model,) = client.models.list().data
@@ -70,13 +70,8 @@ def test_with_the_model_inside(build: Build) -> None:
 
 
 def test_with_knowledge(build: Build) -> None:
-    built = build(
-        "knowledge",
-        "--providers",
-        "inference=remote::openai,inline::onnx-embeddings",
-        "--providers",
-        "vector_io=inline::sqlite-vec files=localfs file_processors=auto tool_runtime=file-search",
-    )
+    first, others = SETS["knowledge"]
+    built = build("knowledge", "--providers", first, "--providers", others)
     with Upstream() as upstream:
         upstream.always(models("m"), on="/models")
         with built.run(OPENAI_BASE_URL=upstream.base_url, OPENAI_API_KEY="sk-test") as server:

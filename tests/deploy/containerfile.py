@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 
 INSTRUCTIONS = (
     *("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "RUN", "STOPSIGNAL", "USER"),
@@ -41,16 +40,16 @@ class Stage:
         return dict(word.split("=", 1) for each in self.all("ENV") for word in each.words)
 
 
-def stages_of(path: Path) -> list[Stage]:
+def stages_of(text: str) -> list[Stage]:
     """Raises `ValueError` for a line that is no instruction."""
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     stages: list[Stage] = []
-    for text in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
-        if not text.strip():
+    for line in re.sub(r"\\\n", " ", "\n".join(lines)).splitlines():
+        if not line.strip():
             continue
-        name, _, value = text.partition(" ")
+        name, _, value = line.partition(" ")
         if name not in INSTRUCTIONS:
-            raise ValueError(f"{path.name}: {text!r} is no instruction")
+            raise ValueError(f"{line!r} is no instruction")
         if name == "FROM":
             base, _, stage = value.partition(" AS ")
             stages.append(Stage(stage or None, base, []))

@@ -20,7 +20,7 @@ from tests.support import running as runner
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-BUILD, FINAL = stages_of(DEPLOY / "Containerfile")
+BUILD, FINAL = stages_of((DEPLOY / "Containerfile").read_text(encoding="utf-8"))
 
 
 def _is_ignored(path: str) -> bool:
@@ -179,9 +179,7 @@ def test_it_serves_as_another_user_on_a_read_only_root(
 
 
 def _health(installed: Path, environ: Mapping[str, str]) -> int:
-    """The image's health check, word for word but for where it is."""
-    command = json.loads(FINAL.one("HEALTHCHECK").value.partition("CMD ")[2])
-    assert command == ["python", "/opt/llama-stack/healthcheck.py"]
-    assert any("deploy/healthcheck.py /opt/llama-stack/healthcheck.py" in copy.value for copy in FINAL.all("COPY"))
-    python = str(installed / "bin" / command[0])
-    return subprocess.run([python, str(DEPLOY / "healthcheck.py")], env=dict(environ), capture_output=True).returncode
+    """The image's health check, word for word."""
+    python, *arguments = json.loads(FINAL.one("HEALTHCHECK").value.partition("CMD ")[2])
+    command = [str(installed / "bin" / python), *arguments]
+    return subprocess.run(command, env=dict(environ), capture_output=True, check=False).returncode

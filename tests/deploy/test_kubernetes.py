@@ -21,7 +21,7 @@ from tests.deploy.containerfile import stages_of
 DEPLOY = Path(__file__).parents[2] / "deploy"
 KUBERNETES = DEPLOY / "kubernetes"
 BASE = KUBERNETES / "base"
-FINAL = stages_of(DEPLOY / "Containerfile")[-1]
+FINAL = stages_of((DEPLOY / "Containerfile").read_text(encoding="utf-8"))[-1]
 NAME = {"app.kubernetes.io/name": "llama-stack"}
 PRE_STOP_S = 5
 CLOSING_S = 15

@@ -20,6 +20,8 @@ from llama_stack.config.problem import Problem, Severity
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.opening import ProviderOpener
 from llama_stack.stack import Stack
+from llama_stack_api.errors import ProviderError
+from llama_stack_api.openai.chat import ChatCompletionRequest
 from llama_stack_api.ports.http import HttpClient
 from llama_stack_api.principal import Call
 from tests.unit.routing.parts import memory_kv
@@ -130,6 +132,18 @@ SHAPES = {
         adapter=factory('raise OSError("no such host")'),
         checked=False,
     ),
+    "factory exits": Shape(
+        ("get_adapter_impl() failed (SystemExit: no GPU",), adapter=factory('raise SystemExit("no GPU")'), checked=False
+    ),
+    "factory exits in its thread": Shape(
+        ("get_adapter_impl() failed (SystemExit: no GPU",),
+        adapter="def get_adapter_impl(config, deps):\n        raise SystemExit('no GPU')",
+        checked=False,
+    ),
+    "import that panics": Shape(
+        ("(Panic: at the disco)",),
+        provider="class Panic(BaseException):\n        pass\n    raise Panic('at the disco')",
+    ),
     "factory returns nothing": Shape(("returned nothing",), adapter=factory("return None"), checked=False),
     "methods missing": Shape(
         ("none of the methods of inference", "openai_chat_completion"),
@@ -219,6 +233,46 @@ async def test_a_factory_that_blocks_the_event_loop_is_told_of(home: Path, caplo
     (problem,) = watching.problems
     assert not problem.fatal
     assert "blocked the event loop for" in problem.message
+
+
+async def test_a_provider_that_hangs_while_it_closes_holds_nobody_up(home: Path) -> None:
+    hanging = """
+    class Adapter:
+        async def openai_chat_completion(self, params): ...
+        async def shutdown(self):
+            import asyncio; await asyncio.Event().wait()
+
+    async def get_adapter_impl(config, deps):
+        return Adapter()
+    """
+    lay(home, "broken_package", Shape((), adapter=hanging))
+    closing = opener(home, close_timeout_s=0.05)
+    assert await closing.open("inference", ProviderEntry.model_validate(entry()), {}) is not None
+    await closing.close()
+    (problem,) = closing.problems
+    assert "did not close (TimeoutError" in problem.message
+
+
+async def test_what_a_package_says_of_its_config_does_not_repeat_secrets(home: Path) -> None:
+    said = "raise OSError(f'401 for {config.url}/v1?key={config.api_key} with {config.api_key!r}')"
+    config = CONFIG.replace("retries: int = 1", "api_key: str = ''")
+    lay(home, "broken_package", Shape((), config=config, adapter=factory(said)))
+    telling = opener(home)
+    given = {"url": "http://user:pa55word@host", "api_key": "sk-very-secret"}
+    assert await telling.open("inference", ProviderEntry.model_validate(entry(config=given)), {}) is None
+    (problem,) = telling.problems
+    assert "401 for http://user:********@host" in problem.message
+    assert "sk-very-secret" not in str(problem)
+
+
+async def test_a_provider_that_exits_when_it_is_asked_does_not_take_the_server_along(home: Path) -> None:
+    adapter = ADAPTER.replace("raise NotImplementedError", "raise SystemExit(1)")
+    lay(home, "broken_package", Shape((), adapter=adapter))
+    opened = await opener(home).open("inference", ProviderEntry.model_validate(entry()), {})
+    assert opened is not None
+    asked = ChatCompletionRequest.model_validate({"model": "m", "messages": [{"role": "user", "content": "?"}]})
+    with pytest.raises(ProviderError, match="ended its work"):
+        await opened.impl.openai_chat_completion(asked, Call())
 
 
 async def test_a_deprecation_warning_is_passed_on(home: Path) -> None:

@@ -220,3 +220,81 @@ class Asking:
     async def openai_chat_completion(self, params, call):
         raise NotImplementedError
 """
+
+
+ROUTER = """
+import sys
+from fastapi import APIRouter
+from llama_stack_api_weather import WeatherProvider, available_providers
+
+def create_router(impl):
+    router = APIRouter()
+
+    @router.get("/v1/models")
+    async def models(): return "shadowed"
+
+    @router.get("/v1/models/{name:path}")
+    async def model(name: str): return "shadowed"
+
+    @router.get("/v1/{everything:path}")
+    async def everything(everything: str): return "shadowed"
+
+    @router.get("/v1/health")
+    async def health(): return "shadowed"
+
+    @router.get("/v1/weather/exit")
+    async def leave(): sys.exit(3)
+
+    @router.get("/v1/weather/trace")
+    async def trace(): raise RuntimeError("the insides, with sk-secret")
+
+    return router
+"""
+
+
+async def test_what_a_package_may_not_do_to_the_server(
+    tmp_path: Path, directories: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "hostile"
+    home.mkdir()
+    (home / "hostile_weather.py").write_text(ROUTER)
+    monkeypatch.syspath_prepend(str(home))
+    apis = Path(directories["external_apis_dir"])
+    (apis / "weather.yaml").write_text(WEATHER.replace("llama_stack_api_weather", "hostile_weather"))
+    async with (
+        whole_stack(tmp_path, [], [], providers={"weather": [kaze()]}, **directories) as server,
+        client(server) as http,
+    ):
+        for path in ("/v1/models", "/v1/health", "/v1/providers"):
+            assert "shadowed" not in (await http.get(path)).text, path
+        assert (await http.get("/v1/models/x/y")).status_code == 404
+        left = await http.get("/v1/weather/exit")
+        assert (left.status_code, left.json()["error"]["message"]) == (
+            502,
+            "The API ended its work before it answered.",
+        )
+        failed = await http.get("/v1/weather/trace")
+        assert failed.status_code == 500
+        assert "insides" not in failed.text
+        assert "sk-secret" not in failed.text
+        assert (await http.get("/v1/health")).status_code == 200
+    sys.modules.pop("hostile_weather", None)
+
+
+async def test_a_router_that_exits_takes_nobody_along(
+    tmp_path: Path, directories: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "leaving"
+    home.mkdir()
+    said = "from llama_stack_api_weather import *\n\ndef create_router(impl):\n    raise SystemExit('no licence')\n"
+    (home / "leaving_weather.py").write_text(said)
+    monkeypatch.syspath_prepend(str(home))
+    apis = Path(directories["external_apis_dir"])
+    (apis / "weather.yaml").write_text(WEATHER.replace("llama_stack_api_weather", "leaving_weather"))
+    async with (
+        whole_stack(tmp_path, [], [], providers={"weather": [kaze()]}, **directories) as server,
+        client(server) as http,
+    ):
+        (told,) = (await http.get("/v1/providers")).json()["data"]
+        assert "SystemExit: no licence" in told["health"]["message"]
+    sys.modules.pop("leaving_weather", None)

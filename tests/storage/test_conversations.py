@@ -324,13 +324,13 @@ class Explaining(SqliteDatabase):
         self.plan: list[str] = []
 
     async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]:
-        prepared = self.prepare(query)
-        self._explain(prepared.sql, {**(prepared.defaults or {}), **(params or {})})
+        compiled = self.prepare(query).compiled
+        self._explain(compiled.sql, {**compiled.defaults, **(params or {})})
         return await super().read(query, params)
 
     async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
         for prepared, params in steps:
-            self._explain(prepared.sql, {**(prepared.defaults or {}), **params})
+            self._explain(prepared.compiled.sql, {**prepared.compiled.defaults, **params})
         return await super().write(*steps, durable=durable)
 
     def _explain(self, sql: str, params: Params) -> None:

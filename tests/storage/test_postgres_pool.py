@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 
 import pytest
@@ -134,3 +136,12 @@ async def test_other_stores_see_the_same_errors(postgres: Postgres, database: Po
     await store.save(ME, b'{"id":"c-1"}', b"[]", model="m")
     await cut(postgres, database)
     assert (await store.get(ME, "c-1")).id == "c-1"
+
+
+async def test_a_query_made_for_one_read_is_not_kept(database: PostgresDatabase) -> None:
+    query = sa.select(sa.literal(1))
+    gone = weakref.ref(query)
+    assert list(await database.read(query)) == [(1,)]
+    del query
+    gc.collect()
+    assert gone() is None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from openai.types.chat import ChatCompletionChunk
@@ -87,6 +89,16 @@ class Bench:
         return self.case.as_chat(self.sent.body)
 
 
+@asynccontextmanager
+async def on_bench(
+    case: Case, up: Upstream, descriptors: Mapping[str, Descriptor], state_dir: Path
+) -> AsyncIterator[Bench]:
+    bench = Bench(case, up, descriptors[case.type], state_dir)
+    yield bench
+    for client in bench.clients:
+        await client.aclose()
+
+
 def chat(**fields: Any) -> ChatCompletionRequest:
     return ChatCompletionRequest.model_validate({"model": "m-1", "messages": QUESTION, **fields})
 
@@ -111,8 +123,7 @@ async def chunks_of(provider: Any, call: Call | None = None, **fields: Any) -> l
     return [ChatCompletionChunk.model_validate_json(event.removeprefix(b"data: ")) for event in events if event]
 
 
-def with_port(*kinds: str) -> pytest.MarkDecorator:
+def with_port(*kinds: str, scope: Literal["function", "module"] = "function") -> pytest.MarkDecorator:
     """A mark: once for each provider that has one of these operations."""
-    return pytest.mark.parametrize(
-        "case", [case for case in CASES if any(kind in case.paths for kind in kinds)], ids=lambda case: case.name
-    )
+    cases = [case for case in CASES if any(kind in case.paths for kind in kinds)]
+    return pytest.mark.parametrize("case", cases, ids=lambda case: case.name, scope=scope)

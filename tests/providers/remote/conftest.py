@@ -12,7 +12,7 @@ import pytest
 from llama_stack.routing.catalog import Catalog
 from llama_stack_api.api import Api
 from llama_stack_api.provider import Descriptor
-from tests.providers.remote.bench import Bench
+from tests.providers.remote.bench import Bench, on_bench
 from tests.providers.remote.case import Case
 from tests.providers.remote.cases import iam_token
 from tests.support.anthropic_upstream import AnthropicUpstream
@@ -54,30 +54,41 @@ def up(request: pytest.FixtureRequest, upstreams: dict[str, Upstream]) -> Iterat
 
 
 @pytest.fixture
-def nobody_at_aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No credentials in the environment, in files or of the machine."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
+def bedrock() -> Iterator[BedrockUpstream]:
+    """Takes a key of its own, and signatures."""
+    up = BedrockUpstream(bearer="sk-bedrock", secrets={"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG"})
+    with up:
+        yield up
 
 
-@pytest.fixture(autouse=True)
-def nobody_at_google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def nobody_at_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No credentials in the environment, in files or of the machine."""
-    for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+    nowhere = tmp_path_factory.mktemp("aws") / "none"
+    with pytest.MonkeyPatch.context() as patched:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patched.delenv(name)
+        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patched.setenv(name, str(nowhere))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nobody_at_google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No credentials in the environment, in files or of the machine."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+            patched.delenv(name, raising=False)
+        patched.setenv("NO_GCE_CHECK", "true")
+        patched.setenv("CLOUDSDK_CONFIG", str(tmp_path_factory.mktemp("gcloud")))
+        yield
 
 
 @pytest.fixture
 async def bench(
     case: Case, up: Upstream, descriptors: dict[str, Descriptor], tmp_path: Path, nobody_at_aws: None
 ) -> AsyncIterator[Bench]:
-    bench = Bench(case, up, descriptors[case.type], tmp_path)
     up.always(iam_token, on="/identity/token")
-    yield bench
-    for client in bench.clients:
-        await client.aclose()
+    async with on_bench(case, up, descriptors, tmp_path) as bench:
+        yield bench

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -27,7 +27,7 @@ from llama_stack_api.errors import (
 from llama_stack_api.ports.inference import ProviderModel
 from llama_stack_api.principal import SYSTEM_CALL, Call
 from llama_stack_api.provider import Descriptor
-from tests.providers.remote.bench import Bench, chat
+from tests.providers.remote.bench import Bench, chat, on_bench
 from tests.providers.remote.cases import CASES
 from tests.support.anthropic_upstream import MessagesWire, says, thought, tool_use
 from tests.support.anthropic_upstream_bedrock import BedrockUpstream, Listed, aws_message, on_bedrock, refusal
@@ -43,20 +43,11 @@ BETA = Call(forward_headers={"anthropic-beta": "context-1m-2025-08-07, x-1", "an
 
 
 @pytest.fixture
-def bedrock() -> Iterator[BedrockUpstream]:
-    up = BedrockUpstream(bearer="sk-bedrock", secrets={"AKIDEXAMPLE": "wJalrXUtnFEMI/K7MDENG"})
-    with up:
-        yield up
-
-
-@pytest.fixture
 async def bench(
     bedrock: BedrockUpstream, descriptors: dict[str, Descriptor], tmp_path: Path, nobody_at_aws: None
 ) -> AsyncIterator[Bench]:
-    bench = Bench(CASE, bedrock, descriptors[CASE.type], tmp_path)
-    yield bench
-    for client in bench.clients:
-        await client.aclose()
+    async with on_bench(CASE, bedrock, descriptors, tmp_path) as bench:
+        yield bench
 
 
 def request(**members: Any) -> CreateMessageRequest:

@@ -13,7 +13,7 @@ from llama_stack.providers._shared.bedrock_config import BedrockConfig
 from llama_stack_api.errors import ProviderRejectedCredentials
 from llama_stack_api.principal import Call
 from llama_stack_api.provider import Descriptor
-from tests.providers.remote.bench import Bench, chat
+from tests.providers.remote.bench import Bench, chat, on_bench
 from tests.providers.remote.cases import CASES
 from tests.support.anthropic_upstream_bedrock import BedrockUpstream
 from tests.support.sts_upstream import StsUpstream
@@ -44,10 +44,8 @@ def bedrock(issued: dict[str, str]) -> Iterator[BedrockUpstream]:
 async def bench(
     bedrock: BedrockUpstream, descriptors: dict[str, Descriptor], tmp_path: Path, nobody_at_aws: None
 ) -> AsyncIterator[Bench]:
-    bench = Bench(CASE, bedrock, descriptors[CASE.type], tmp_path)
-    yield bench
-    for client in bench.clients:
-        await client.aclose()
+    async with on_bench(CASE, bedrock, descriptors, tmp_path) as bench:
+        yield bench
 
 
 async def ask(provider: Any) -> None:

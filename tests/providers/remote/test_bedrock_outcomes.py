@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,11 @@ from tests.providers.remote.bedrock_bench import (
     LLAMA,
     NOVA,
     PROFILE,
-    SECRETS,
     completed,
     opened,
     violations,
 )
-from tests.providers.remote.bench import Bench, chat, chunks_of
+from tests.providers.remote.bench import Bench, chat, chunks_of, on_bench
 from tests.providers.remote.case import TOOLS
 from tests.providers.remote.converse_cases import model
 from tests.support.anthropic_upstream import says
@@ -58,20 +57,11 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def bedrock() -> Iterator[BedrockUpstream]:
-    up = BedrockUpstream(bearer="sk-bedrock", secrets=SECRETS)
-    with up:
-        yield up
-
-
-@pytest.fixture
 async def bench(
     bedrock: BedrockUpstream, descriptors: dict[str, Descriptor], tmp_path: Path, nobody_at_aws: None
 ) -> AsyncIterator[Bench]:
-    bench = Bench(CASE, bedrock, descriptors[CASE.type], tmp_path)
-    yield bench
-    for client in bench.clients:
-        await client.aclose()
+    async with on_bench(CASE, bedrock, descriptors, tmp_path) as bench:
+        yield bench
 
 
 # --- guardrails

@@ -6,9 +6,8 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -68,28 +67,46 @@ def text_of(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
 
 
-@pytest.fixture
-async def backend(case: Case, up: Upstream, tmp_path: Path, nobody_at_aws: None) -> AsyncIterator[Backend]:
+@pytest.fixture(scope="module")
+async def served(
+    case: Case, upstreams: dict[str, Upstream], tmp_path_factory: pytest.TempPathFactory, nobody_at_aws: None
+) -> AsyncIterator[Backend]:
+    """One for all tests of a case."""
+    up = upstreams[case.tongue]
     provider = {"provider_id": "p", "provider_type": case.type, "config": {"api_key": KEY, **case.config(up)}}
     model = {"model_id": "m", "provider_id": "p", "provider_model_id": "m-1", "model_validation": False}
-    up.always(iam_token, on="/identity/token")
-    for path, listing in case.listing.replies.items():
-        up.always(listing, on=path)
+    at_home(case, up)
     egress = {"egress": {"allowed_hosts": ["127.0.0.1"]}}
     async with (
-        whole_stack(tmp_path, [provider], [model], server=egress) as server,
+        whole_stack(tmp_path_factory.mktemp(case.name), [provider], [model], server=egress) as server,
         openai.AsyncOpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as chat,
         anthropic.AsyncAnthropic(base_url=server.url, api_key="none", max_retries=0) as messages,
     ):
-        backend = Backend(case, up, chat, messages)
-        for kind in ("chat", "stream"):
-            up.always(backend.answer, on=case.paths[kind])
-        yield backend
-    assert not backend.waiting, "an answer was not asked for"
-    assert getattr(up, "violations", []) == []
+        yield Backend(case, up, chat, messages)
+    up.reset()
 
 
-@with_port("chat")
+@pytest.fixture
+def backend(served: Backend) -> Iterator[Backend]:
+    """As if it were new: its upstream knows of nothing before."""
+    served.waiting.clear()
+    served.up.reset()
+    at_home(served.case, served.up)
+    for kind in ("chat", "stream"):
+        served.up.always(served.answer, on=served.case.paths[kind])
+    yield served
+    assert not served.waiting, "an answer was not asked for"
+    assert getattr(served.up, "violations", []) == []
+
+
+def at_home(case: Case, up: Upstream) -> None:
+    """What the upstream answers beside chat."""
+    up.always(iam_token, on="/identity/token")
+    for path, listing in case.listing.replies.items():
+        up.always(listing, on=path)
+
+
+@with_port("chat", scope="module")
 async def test_chat(backend: Backend) -> None:
     backend.says(text("Ich heiße Ada. 👋🏽"), text("Ich heiße Ada. 👋🏽"))
     whole = await backend.openai.chat.completions.create(model="m", messages=QUESTION)
@@ -105,7 +122,7 @@ async def test_chat(backend: Backend) -> None:
     assert final.choices[0].message.content == "Ich heiße Ada. 👋🏽"
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_chat_with_a_tool(backend: Backend) -> None:
     tools: Any = [{"type": "function", "function": {"name": "weather", "parameters": CITY}}]
     backend.says(calls(LOOK), text("It is sunny."))
@@ -124,7 +141,7 @@ async def test_chat_with_a_tool(backend: Backend) -> None:
     assert backend.told_results == ["Sunny, 21 °C"]
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_an_image_arrives_or_is_refused_by_name(backend: Backend) -> None:
     content: Any = [
         {"type": "text", "text": "What is it?"},
@@ -142,7 +159,7 @@ async def test_an_image_arrives_or_is_refused_by_name(backend: Backend) -> None:
     assert told["content"][1]["image_url"]["url"] == f"data:image/png;base64,{PNG}"
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_an_image_from_elsewhere(backend: Backend) -> None:
     """Providers that take images as data get it, through the egress guard; others its address."""
     if not backend.case.sees:
@@ -158,7 +175,7 @@ async def test_an_image_from_elsewhere(backend: Backend) -> None:
     assert {"type": "image_url", "image_url": {"url": shown}} in told["content"]
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_an_answer_by_a_schema(backend: Backend) -> None:
     if not backend.case.knows_schemas:
         with pytest.raises(openai.BadRequestError) as refused:
@@ -172,7 +189,7 @@ async def test_an_answer_by_a_schema(backend: Backend) -> None:
     assert response.output_parsed == Place(city="Graz")
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_a_response_with_a_tool(backend: Backend) -> None:
     tools: Any = [{"type": "function", "name": "weather", "parameters": CITY, "strict": False}]
     backend.says(calls(LOOK), text("It is sunny."))
@@ -190,7 +207,7 @@ async def test_a_response_with_a_tool(backend: Backend) -> None:
     assert backend.told_results == ["Sunny, 21 °C"]
 
 
-@with_port("chat")
+@with_port("chat", scope="module")
 async def test_a_message_with_a_tool(backend: Backend) -> None:
     tools: Any = [{"name": "weather", "input_schema": CITY}]
     backend.says(calls(LOOK), text("It is sunny."))

@@ -403,7 +403,7 @@ async def test_embeddings_of_a_query_and_of_another_length(bench: Bench, up: Oci
     up.always(Wire().json({"id": "1", "embeddingsByType": {"float": [[0.5, 1.0]]}}), on="/embedText")
     fields = {"model": "cohere.embed-v4.0", "input": "a", "dimensions": 2, "input_type": "search_query"}
     reply = await bench.open().openai_embeddings(EmbeddingsRequest.model_validate(fields), Call())
-    assert reply.data[0].embedding == [0.5, 1.0]
+    assert reply.decode().data[0].embedding == [0.5, 1.0]
     sent = {name: bench.sent.body[name] for name in ("inputs", "inputType", "outputDimensions")}
     assert sent == {"inputs": ["a"], "inputType": "SEARCH_QUERY", "outputDimensions": 2}
     up.always(Wire().json({"id": "1"}), on="/embedText")

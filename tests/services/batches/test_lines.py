@@ -140,6 +140,13 @@ async def test_a_throttled_line_has_no_answer_when_its_time_is_over(tmp_path: Pa
         assert 2 <= len(house.upstream.requests) <= 30, "it was tried, and not in a hot loop"
 
 
+async def test_an_answer_that_is_under_way_when_its_time_is_over(tmp_path: Path) -> None:
+    async with line_house(tmp_path) as house:
+        house.upstream.reply(text("late", wire=Wire(stall_head=True)))
+        assert await run(house, chat(), left_s=0.1) is None
+        await house.upstream.last.wait_hung_up()
+
+
 async def test_no_line_is_begun_when_the_time_is_over(tmp_path: Path) -> None:
     async with line_house(tmp_path) as house:
         assert await run(house, chat(), left_s=0) is None

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from llama_stack.cli.runner.banner import Look, Serving, Started, banner, log_fields, turned_off, turned_on
-from llama_stack.config.locate import packaged_distributions
+from llama_stack.config import load_config
 from tests.support.running import COMMAND, environment
 
 START_S = 30.0
@@ -124,13 +124,35 @@ def test_the_log_line_has_the_same_facts() -> None:
     assert fields["providers"] == ["llama-cpp", "pii"]
 
 
-def test_what_is_off_and_what_turned_on_is_read_from_the_file() -> None:
-    starter = packaged_distributions()["starter"]
-    off = dict(turned_off(starter, ["ollama"]))
+def test_what_is_off_and_what_turned_on_is_read_from_the_file(tmp_path: Path) -> None:
+    starter = load_config("starter", environ={"HOME": str(tmp_path)}).switches
+    off = dict(turned_off(starter, [("inference", "ollama")]))
     assert off["openai"] == "OPENAI_API_KEY"
     assert "ollama" not in off
     assert "llama-cpp" not in off
-    assert turned_on(starter, ["ollama", "llama-cpp"]) == ["OLLAMA_URL"]
+    assert turned_on(starter, [("inference", "ollama"), ("inference", "llama-cpp")]) == ["OLLAMA_URL"]
+
+
+def test_an_id_of_two_apis_is_told_apart(tmp_path: Path) -> None:
+    nvidia = load_config("nvidia", environ={"HOME": str(tmp_path)}).switches
+    on = [("inference", "nvidia")]
+    assert "GUARDRAILS_SERVICE_URL" not in turned_on(nvidia, on)
+    assert ("nvidia", "GUARDRAILS_SERVICE_URL") in turned_off(nvidia, on)
+
+
+def test_a_provider_that_is_commented_out_is_not_off(tmp_path: Path) -> None:
+    """Setting its variable would not turn it on."""
+    path = tmp_path / "run.yaml"
+    path.write_text(
+        """\
+distro_name: mine
+providers:
+  inference:
+  - {provider_id: "${env.ONE_URL:+one}", provider_type: remote::vllm, config: {base_url: "${env.ONE_URL:=}"}}
+  # - provider_id: ${env.TWO_URL:+two}
+"""
+    )
+    assert turned_off(load_config(path, environ={"HOME": str(tmp_path)}).switches, []) == [("one", "ONE_URL")]
 
 
 def test_on_a_terminal_the_curl_works_as_it_is_pasted(tmp_path: Path) -> None:

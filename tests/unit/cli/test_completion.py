@@ -59,6 +59,7 @@ def test_apis_and_provider_types() -> None:
     assert values("stack", "connect", "c") == ["claude", "codex"]
     assert values("stack", "run", "--providers", "inf") == ["inference="]
     assert values("stack", "run", "--providers", "inference=remote::ollam") == ["inference=remote::ollama"]
+    assert values("stack", "build", "mine", "--providers", "inference=ol") == ["inference=ollama"]
     second = values("stack", "list-deps", "--providers", "inference=remote::ollama,vector_io=inline::fa")
     assert second == ["inference=remote::ollama,vector_io=inline::faiss"]
 

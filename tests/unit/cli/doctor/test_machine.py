@@ -8,17 +8,16 @@ import time
 
 import pytest
 
-from llama_stack.cli.doctor.finding import Level, worst
+from llama_stack.cli.doctor.finding import Level
 from llama_stack.cli.doctor.machine import (
     check_clock,
     check_descriptors,
     check_packages,
     check_python,
-    install_command,
-    required_by,
-    unfit_packages,
 )
 from llama_stack.cli.doctor.variables import check_variables, referenced
+from llama_stack.cli.requirements import install_command, required_by, unfit_packages
+from tests.unit.cli.doctor.findings import worst
 
 KNOWN = {"OPENAI_API_KEY", "VLLM_URL", "VLLM_API_TOKEN", "GROQ_API_KEY", "ANTHROPIC_API_KEY"}
 
@@ -109,3 +108,14 @@ def test_other_variables_are_left_alone(environ: dict[str, str]) -> None:
 
 def test_what_configs_name() -> None:
     assert referenced(["a: ${env.A:=x}${env.B:+y}", "${env.C}"]) == {"A", "B", "C"}
+
+
+def test_an_extra_is_met_where_what_it_needs_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = importlib.metadata.requires
+
+    def requires(name: str) -> list[str] | None:
+        return ['no-such-package>=1; extra == "gone"'] if name == "typer" else asked(name)
+
+    monkeypatch.setattr(importlib.metadata, "requires", requires)
+    assert unfit_packages(["typer[gone]"]) == ["no-such-package is not installed"]
+    assert unfit_packages(["typer[other]"]) == []

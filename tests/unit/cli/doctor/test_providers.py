@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from llama_stack.cli.doctor.finding import Finding, Level, worst
+from llama_stack.cli.doctor.finding import Finding, Level
 from llama_stack.cli.doctor.providers import Configured, Skews, check_backends, check_extras, configured_providers
 from llama_stack.config import load_config
 from llama_stack.routing.catalog import Catalog
 from llama_stack_api.api import Api
 from tests.support.upstream import Upstream, error, models
 from tests.unit.cli.conftest import ConfigFile
+from tests.unit.cli.doctor.findings import worst
 from tests.unit.cli.test_detect import free_port, server
 
 pytestmark = pytest.mark.anyio

@@ -23,13 +23,15 @@ server: {port: "${env.PORT:=8321}", quota: {names: ["${env.A}-${env.B:=b}"]}}
 
 def test_each_says_what_it_is_for() -> None:
     assert variables_of(TEXT) == [
-        Variable("GPU_URL", None, required=False, provider_ids=("gpu",), turns_on=("gpu",)),
-        Variable("SHARED_KEY", None, required=False, provider_ids=("gpu", "other")),
-        Variable("VERIFY", "true", required=False, provider_ids=("gpu",)),
-        Variable("OTHER_URL", None, required=True, provider_ids=("other",)),
-        Variable("PORT", "8321", required=False, settings=("server.port",)),
-        Variable("A", None, required=True, settings=("server.quota.names",)),
-        Variable("B", "b", required=False, settings=("server.quota.names",)),
+        Variable("GPU_URL", None, required=False, provider_ids=("gpu",), turns_on=("gpu",), places=("gpu: base_url",)),
+        Variable(
+            "SHARED_KEY", None, required=False, provider_ids=("gpu", "other"), places=("gpu: api_key", "other: api_key")
+        ),
+        Variable("VERIFY", "true", required=False, provider_ids=("gpu",), places=("gpu: network.tls.verify",)),
+        Variable("OTHER_URL", None, required=True, provider_ids=("other",), places=("other: base_url",)),
+        Variable("PORT", "8321", required=False, settings=("server.port",), places=("server.port",)),
+        Variable("A", None, required=True, settings=("server.quota.names",), places=("server.quota.names[0]",)),
+        Variable("B", "b", required=False, settings=("server.quota.names",), places=("server.quota.names[0]",)),
     ]
 
 

@@ -87,7 +87,7 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
     return messages
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(messages=conversations(), model=st.sampled_from(MODELS))
 def test_a_conversation_there_and_back_is_the_same(messages: list[dict[str, Any]], model: str) -> None:
     asked = converse_request({"model": model, "messages": messages, "tools": TOOLS})
@@ -95,7 +95,7 @@ def test_a_conversation_there_and_back_is_the_same(messages: list[dict[str, Any]
     assert as_chat(asked.body)["messages"] == messages
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(signature=BASE64, thought=TEXT, data=BASE64)
 def test_what_was_thought_comes_back_as_it_was(signature: str, thought: str, data: str) -> None:
     said = Conversed([reasoned(thought, signature), redacted(data), use("f", {}, "t1")])
@@ -140,7 +140,7 @@ ANY_MESSAGE = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     messages=st.lists(ANY_MESSAGE, min_size=1, max_size=6),
     turn=turns(),
@@ -178,7 +178,7 @@ READINGS = st.sampled_from(
 REASONS = st.sampled_from(["", "end_turn", "max_tokens", "stop_sequence", "guardrail_intervened", "content_filtered"])
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(blocks=BLOCKS, reason=REASONS, reading=READINGS, replayed=st.booleans())
 def test_a_whole_reply_is_its_stream(blocks: list[Any], reason: str, reading: Reading, replayed: bool) -> None:
     said = Conversed(blocks, reason=reason)

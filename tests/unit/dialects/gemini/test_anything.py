@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_stack.dialects.anthropic.to_messages import messages_request
@@ -57,6 +57,7 @@ replies = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(reply=replies)
 def test_a_reply(reply: dict[str, Any]) -> None:
     error = error_of_event(reply, "g")
@@ -64,6 +65,7 @@ def test_a_reply(reply: dict[str, Any]) -> None:
     ChatCompletion.model_validate_json(json.dumps(completion_of(reply, model="m", created=1)))
 
 
+@settings(max_examples=40, deadline=None)
 @given(events=st.lists(replies, max_size=4), one_call=st.booleans())
 def test_a_stream(events: list[dict[str, Any]], one_call: bool) -> None:
     maker = GeminiChunks(model="m", created=1, include_usage=True, one_call=one_call)
@@ -72,6 +74,7 @@ def test_a_stream(events: list[dict[str, Any]], one_call: bool) -> None:
         ChatCompletionChunk.model_validate_json(json.dumps(chunk))
 
 
+@settings(max_examples=40, deadline=None)
 @given(status=st.sampled_from([200, 302, 400, 401, 404, 429, 500, 503, 599]), body=replies | anything)
 def test_an_error(status: int, body: Any) -> None:
     for sent in (body, [body]):

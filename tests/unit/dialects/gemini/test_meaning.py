@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from llama_stack.dialects.gemini.to_gemini import gemini_request
 from tests.support.gemini_upstream_contract import check_generate, is_newest
@@ -37,6 +37,7 @@ def meaning(messages: Sequence[dict[str, Any]], *, ids: bool) -> list[Any]:
 
 
 @pytest.mark.parametrize("model", ["gemini-3-pro", "gemini-2.5-flash", "gemini-flash-latest"])
+@settings(max_examples=40, deadline=None)
 @given(messages=conversations())
 def test_a_conversation_keeps_its_meaning(model: str, messages: list[dict[str, Any]]) -> None:
     request = gemini_request({"model": model, "messages": messages})
@@ -46,6 +47,7 @@ def test_a_conversation_keeps_its_meaning(model: str, messages: list[dict[str, A
     assert meaning(back, ids=ids) == meaning(messages, ids=ids)
 
 
+@settings(max_examples=40, deadline=None)
 @given(messages=conversations())
 def test_the_request_of_a_client_is_left_alone(messages: list[dict[str, Any]]) -> None:
     before = json.dumps(messages)

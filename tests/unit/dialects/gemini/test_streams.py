@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llama_stack.dialects.gemini.chunks import GeminiChunks
@@ -52,11 +52,13 @@ def plain(completion: dict[str, Any]) -> dict[str, Any]:
     return completion
 
 
+@settings(max_examples=40, deadline=None)
 @given(said=replies, count=st.integers(1, 3), one_call=st.booleans())
 def test_a_whole_reply_is_its_stream(said: Says, count: int, one_call: bool) -> None:
     assert plain(streamed(said, count, one_call=one_call)) == plain(whole(said, count, one_call=one_call))
 
 
+@settings(max_examples=40, deadline=None)
 @given(said=replies)
 def test_calls_have_ids_of_their_own(said: Says) -> None:
     made = whole(said, 2)

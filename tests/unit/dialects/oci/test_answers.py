@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from llama_stack.dialects.oci.chunks import OciChunks
-from llama_stack.dialects.oci.errors import error_in_event, error_of_reply
+from llama_stack.dialects.oci.errors import error_of_event, error_of_reply
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack.dialects.oci.from_oci import completion_of
 from llama_stack.dialects.oci.to_oci import oci_request
@@ -35,13 +35,13 @@ VALUES = st.dictionaries(
 
 
 def completion(answer: dict[str, Any]) -> dict[str, Any]:
-    made = completion_of({"chatResponse": answer}, model="m", created=1, completion_id=ID)
+    made = completion_of({"chatResponse": answer}, model="m", created=1, id=ID)
     ChatCompletion.model_validate(made)
     return made
 
 
 def streamed(events: list[dict[str, Any]], api_format: ApiFormat) -> list[dict[str, Any]]:
-    maker = OciChunks(model="m", created=1, completion_id=ID, api_format=api_format, include_usage=True)
+    maker = OciChunks(model="m", created=1, id=ID, api_format=api_format, include_usage=True)
     chunks = [chunk for event in events for chunk in maker.feed(event)]
     assert maker.complete
     chunks += maker.finish()
@@ -81,6 +81,7 @@ def sayings(draw: st.DrawFn) -> Say:
 
 @pytest.mark.parametrize("api_format", list(ApiFormat))
 @pytest.mark.parametrize("pieces_have_ids", [True, False])
+@settings(max_examples=40, deadline=None)
 @given(say=sayings())
 def test_a_stream_says_what_the_whole_answer_says(api_format: ApiFormat, pieces_have_ids: bool, say: Say) -> None:
     whole = completion(oci_upstream._answer(say, api_format))
@@ -127,6 +128,7 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("api_format", list(ApiFormat))
+@settings(max_examples=40, deadline=None)
 @given(messages=conversations())
 def test_a_conversation_there_and_back_is_the_same(api_format: ApiFormat, messages: list[dict[str, Any]]) -> None:
     request = oci_request({"model": "m", "messages": messages, "temperature": 0.5}, api_format=api_format)
@@ -167,7 +169,7 @@ def test_the_last_event_of_coheres_is_not_said_twice() -> None:
 
 
 def test_several_choices_end_each_for_itself() -> None:
-    maker = OciChunks(model="m", created=1, completion_id=ID, api_format=ApiFormat.GENERIC, include_usage=False)
+    maker = OciChunks(model="m", created=1, id=ID, api_format=ApiFormat.GENERIC, include_usage=False)
     for index in (0, 1):
         maker.feed({"index": index, "message": {"content": [{"type": "TEXT", "text": "x"}]}})
     maker.feed({"index": 1, "finishReason": "stop", "message": {}})
@@ -224,9 +226,9 @@ def test_errors_are_told_by_their_codes() -> None:
 
 
 def test_errors_within_a_stream() -> None:
-    assert error_in_event({"message": {"role": "ASSISTANT"}, "text": "x"}, "oci") is None
-    assert type(error_in_event({"code": "429", "message": "Later."}, "oci")) is RateLimited
-    broken = error_in_event({"finishReason": "ERROR", "errorMessage": "GPU lost"}, "oci")
+    assert error_of_event({"message": {"role": "ASSISTANT"}, "text": "x"}, "oci") is None
+    assert type(error_of_event({"code": "429", "message": "Later."}, "oci")) is RateLimited
+    broken = error_of_event({"finishReason": "ERROR", "errorMessage": "GPU lost"}, "oci")
     assert isinstance(broken, ProviderError)
     assert "GPU lost" in broken.message
-    assert isinstance(error_in_event({"finishReason": "ERROR", "text": ""}, "oci"), ProviderError)
+    assert isinstance(error_of_event({"finishReason": "ERROR", "text": ""}, "oci"), ProviderError)

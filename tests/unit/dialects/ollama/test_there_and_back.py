@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -74,6 +74,7 @@ SETTINGS = st.fixed_dictionaries(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(TURNS, SETTINGS)
 def test_a_request_keeps_its_meaning(turns: list[list[dict[str, Any]]], settings: dict[str, Any]) -> None:
     chat = {"model": "m", "messages": [message for turn in turns for message in turn], **settings}
@@ -82,6 +83,7 @@ def test_a_request_keeps_its_meaning(turns: list[list[dict[str, Any]]], settings
     assert as_chat(request) == chat
 
 
+@settings(max_examples=40, deadline=None)
 @given(SETTINGS, st.dictionaries(NAMES, st.integers(), max_size=2))
 def test_what_holds_for_all_requests_gives_way_to_what_one_says(settings: dict[str, Any], own: dict[str, int]) -> None:
     chat = {"model": "m", "messages": [], "options": own, **settings}
@@ -92,6 +94,7 @@ def test_what_holds_for_all_requests_gives_way_to_what_one_says(settings: dict[s
     assert request["options"]["temperature"] == settings.get("temperature", own.get("temperature", 0.9))
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.lists(TEXT), st.sampled_from([None, "float", "base64"]), st.none() | st.integers(1, 9))
 def test_embeddings_are_asked_for(texts: list[str], encoding: str | None, dimensions: int | None) -> None:
     embed = {"model": "m", "input": texts, "encoding_format": encoding, "dimensions": dimensions, "user": "u"}
@@ -125,6 +128,7 @@ def replies(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     )
 
 
+@settings(max_examples=40, deadline=None)
 @given(replies())
 def test_a_whole_reply_is_what_its_stream_adds_up_to(reply: tuple[dict[str, Any], list[dict[str, Any]]]) -> None:
     whole, lines = reply
@@ -154,6 +158,7 @@ def _calls(message: Any) -> list[Any]:
     return list(message.tool_calls or ())
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from(["model", "message", "done", "done_reason", "logprobs", "eval_count"]), VALUES))
 def test_lines_of_another_shape_are_no_surprise(line: dict[str, Any]) -> None:
     """What is sent in the name of a protocol need not follow it; the chunks do."""

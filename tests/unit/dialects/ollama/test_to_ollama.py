@@ -57,10 +57,15 @@ def test_a_conversation_with_older_words() -> None:
         {"role": "function", "name": "f", "content": "1"},
         {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}], "reasoning": "Hm."},
     ]
+    call = {"id": "function_call_1", "function": {"name": "f", "arguments": {"x": 1}}}
     assert translated(messages=messages)["messages"] == [
         {"role": "system", "content": "a\nb"},
-        {"role": "assistant", "content": "", "tool_calls": [{"function": {"name": "f", "arguments": {"x": 1}}}]},
-        {"role": "tool", "content": "1", "tool_name": "f"},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [call],
+        },
+        {"role": "tool", "content": "1", "tool_name": "f", "tool_call_id": "function_call_1"},
         {"role": "assistant", "content": "No.", "thinking": "Hm."},
     ]
 

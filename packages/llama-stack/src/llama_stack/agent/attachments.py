@@ -117,7 +117,7 @@ class FetchedAttachments:
         return {"image_url": _data_url(content_type, body)}, len(body)
 
     async def _downloaded_image(self, url: str, call: Call) -> bytes:
-        if urlsplit(url).scheme.lower() not in ("http", "https"):
+        if url.partition(":")[0].lower() not in ("http", "https"):
             raise _invalid("invalid_image_url", "An image_url of the input is neither an http(s) nor a data URL.")
         try:
             fetched = await self._egress.fetch(url, bytes_max=self._limits.image_bytes_max, deadline=call.deadline)

@@ -31,33 +31,39 @@ def list_deps(
     config: Annotated[
         str | None, typer.Argument(metavar="DISTRO|FILE", help="A file, or a distribution's name. Default: starter.")
     ] = None,
-    more: Annotated[list[str] | None, typer.Argument(metavar="", hidden=True)] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="API=PROVIDER,…", hidden=True)] = None,
     providers: Annotated[
         list[str] | None,
-        typer.Option(help="Instead of a config: API=PROVIDER,PROVIDER… API=…; may be repeated.", metavar="SPEC"),
+        typer.Option(metavar="API=PROVIDER,…", help="Instead of a config; may be repeated."),
     ] = None,
     format: Annotated[Format, typer.Option(help="`uv` puts `uv pip install` in front.")] = Format.deps_only,
     sizes: Annotated[
         bool, typer.Option("--sizes", help="A table: everything that it comes to, the server's own too, with sizes.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="With --sizes: print JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the Python packages that a config needs beyond the server itself, on one line."""
     from llama_stack.routing.catalog import Catalog
 
-    catalog = Catalog()
     specs = [*(providers or []), *([config] if providers and config else []), *(more or [])]
     if providers:
         from llama_stack.cli.building.needs import needs_of
         from llama_stack.cli.selection import chosen_providers
 
-        needs = needs_of(chosen_providers(specs, catalog), ())
+        needs = needs_of(chosen_providers(specs, Catalog()), ())
     elif more:
         raise Failure(f"one config, please: {config} or {' or '.join(more)}?", exit_code=USAGE)
     else:
-        needs = _needs_of_config(config, catalog)
+        needs = _needs_of_config(config)
     if sizes:
         _print_sizes(needs, as_json)
+    else:
+        _print_needs(needs, format, as_json)
+
+
+def _print_needs(needs: Needs, format: Format, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"packages": needs.words(), "weights": list(needs.weights)}, indent=2))
     else:
         _print_line(needs, format)
 
@@ -85,12 +91,13 @@ def _print_sizes(needs: Needs, as_json: bool) -> None:
         print(told(found))
 
 
-def _needs_of_config(reference: str | None, catalog: Catalog) -> Needs:
+def _needs_of_config(reference: str | None) -> Needs:
     from llama_stack.cli.building.needs import needs_of
     from llama_stack.config import load_config
+    from llama_stack.routing.catalog import Catalog
 
     config = load_config(reference, environ=os.environ).config
-    catalog = catalog.of(config)
+    catalog = Catalog.of(config)
     backends = [backend.type for backend in config.storage.backends.values()]
     needs = needs_of(_descriptors(config, catalog), backends)
     return replace(needs, packages=tuple(sorted({*needs.packages, *_named_packages(config)})))
@@ -98,12 +105,12 @@ def _needs_of_config(reference: str | None, catalog: Catalog) -> Needs:
 
 def _named_packages(config: RunConfig) -> Iterable[str]:
     """Packages that bring providers, as `module:` names them: they may have to be installed first."""
-    from llama_stack.routing.modules import split_reference
+    from llama_stack.routing.modules import package_of, split_reference
 
     for _, entry in config.provider_entries():
         if entry.module is not None:
             name, versions = split_reference(entry.module)
-            yield name.partition(".")[0].replace("_", "-") + versions
+            yield package_of(name) + versions
 
 
 def _descriptors(config: RunConfig, catalog: Catalog) -> Iterable[Descriptor]:

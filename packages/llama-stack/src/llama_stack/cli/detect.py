@@ -6,14 +6,14 @@ Only loopback is asked, for a third of a second, and only where the environment 
 from __future__ import annotations
 
 import http.client
-import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from llama_stack.cli.asking import Address, NoAnswer, ask
+
 TIMEOUT_S = 0.3
-_REPLY_BYTES_MAX = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +25,19 @@ class Probe:
     host: str
     port: int
     path: str
-    recognises: Callable[[Any], bool]
+    recognises: Callable[[dict[str, Any]], bool]
 
     @property
     def url(self) -> str:
         return f"http://{self.host}:{self.port}/v1"
 
 
-def _is_ollama(reply: Any) -> bool:
-    return isinstance(reply, dict) and isinstance(reply.get("version"), str)
+def _is_ollama(reply: dict[str, Any]) -> bool:
+    return isinstance(reply.get("version"), str)
 
 
-def _is_vllm(reply: Any) -> bool:
-    models = reply.get("data") if isinstance(reply, dict) else None
+def _is_vllm(reply: dict[str, Any]) -> bool:
+    models = reply.get("data")
     return isinstance(models, list) and any(isinstance(m, dict) and m.get("owned_by") == "vllm" for m in models)
 
 
@@ -57,12 +57,8 @@ def detect(environ: Mapping[str, str], probes: Sequence[Probe] = PROBES, timeout
 
 
 def _answers(probe: Probe, timeout_s: float) -> bool:
-    connection = http.client.HTTPConnection(probe.host, probe.port, timeout=timeout_s)
     try:
-        connection.request("GET", probe.path, headers={"Accept": "application/json"})
-        reply = connection.getresponse()
-        return reply.status == http.client.OK and probe.recognises(json.loads(reply.read(_REPLY_BYTES_MAX)))
-    except (OSError, http.client.HTTPException, ValueError):
+        answer = ask(Address(probe.host, probe.port), probe.path, timeout_s=timeout_s)
+    except NoAnswer:
         return False
-    finally:
-        connection.close()
+    return answer.status == http.client.OK and probe.recognises(answer.body)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llama_stack.cli.failure import USAGE, Failure
 from llama_stack.cli.tables import table
 
 if TYPE_CHECKING:
@@ -31,37 +30,31 @@ def list_apis(as_json: AsJson = False) -> None:
 
 
 def list_providers(
-    api: Annotated[str | None, typer.Argument(help="Only providers of this API.")] = None, as_json: AsJson = False
+    api: Annotated[str | None, typer.Argument(metavar="API", help="Only providers of this API.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """List the provider types that can be configured, installed packages included."""
+    from llama_stack.cli.building.run_configs import first_sentence
+    from llama_stack.cli.selection import known_api
     from llama_stack.routing.catalog import Catalog
 
-    found = Catalog().all(_api(api) if api else None)
+    found = Catalog().all(known_api(api) if api else None)
     if as_json:
         print(json.dumps([_as_data(descriptor) for descriptor in found], indent=2))
         return
     if not found:
         print(f"No provider of {api or 'any API'} is installed.")
         return
-    rows = [(d.api, d.type, d.turned_on_by or "", _first_sentence(d.description)) for d in found]
+    rows = [
+        (
+            d.api,
+            d.type,
+            d.turned_on_by or "",
+            shorten(first_sentence(d.description), _DESCRIPTION_CHARS_MAX, placeholder=" …"),
+        )
+        for d in found
+    ]
     print(table(("API", "TYPE", "TURNED ON BY", "DESCRIPTION"), rows))
-
-
-def _first_sentence(text: str) -> str:
-    return shorten(text.split(". ")[0].removesuffix("."), _DESCRIPTION_CHARS_MAX, placeholder=" …")
-
-
-def _api(name: str) -> Any:
-    from difflib import get_close_matches
-
-    from llama_stack.config.apis import PROVIDER_APIS
-    from llama_stack_api.api import Api
-
-    if name in PROVIDER_APIS:
-        return Api(name)
-    close = get_close_matches(name, PROVIDER_APIS, n=1)
-    remedy = f"Did you mean {close[0]!r}?" if close else f"APIs with providers: {', '.join(PROVIDER_APIS)}"
-    raise Failure(f"there is no API {name!r} with providers", remedy, exit_code=USAGE)
 
 
 def _as_data(descriptor: Descriptor) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from inspect import cleandoc
 from typing import Annotated, Any
 
 import typer
@@ -46,32 +48,32 @@ def commands() -> typer.Typer:
     llama = _group("One server between your application and everything that it needs from AI.", _Boundary)
     stack = _group("Run and inspect a server.")
     stack.callback(invoke_without_command=True)(_stack)
-    stack.command("run")(run)
-    stack.command("worker")(worker)
-    stack.command("migrate")(migrate)
-    stack.command("build")(build)
-    stack.command("list")(list_distributions)
-    stack.command("show")(show)
-    stack.command("diff")(diff)
-    stack.command("rm")(remove_distributions)
-    stack.command("list-apis")(list_apis)
-    stack.command("list-providers")(list_providers)
-    stack.command("list-deps")(list_deps)
-    stack.command("connect")(connect)
-    stack.command("doctor")(doctor)
-    stack.command("completion")(completion)
+    _add(stack, "run", run)
+    _add(stack, "worker", worker)
+    _add(stack, "migrate", migrate)
+    _add(stack, "build", build)
+    _add(stack, "list", list_distributions)
+    _add(stack, "show", show)
+    _add(stack, "diff", diff)
+    _add(stack, "rm", remove_distributions)
+    _add(stack, "list-apis", list_apis)
+    _add(stack, "list-providers", list_providers)
+    _add(stack, "list-deps", list_deps)
+    _add(stack, "connect", connect)
+    _add(stack, "doctor", doctor)
+    _add(stack, "completion", completion)
     config = _group("Check and show a run config.")
-    config.command("check")(config_check)
-    config.command("show")(config_show)
-    config.command("schema")(config_schema)
+    _add(config, "check", config_check)
+    _add(config, "show", config_show)
+    _add(config, "schema", config_schema)
     stack.add_typer(config, name="config")
     served = _group("List the models of a running server, or have a provider fetch one.")
     served.info.no_args_is_help = False
     served.callback(invoke_without_command=True)(models)
-    served.command("pull")(models_pull)
+    _add(served, "pull", models_pull)
     stack.add_typer(served, name="models")
     keys = _group("Keys with which clients authenticate.")
-    keys.command("new")(keys_new)
+    _add(keys, "new", keys_new)
     keys.callback()(_no_options)
     stack.add_typer(keys, name="keys")
     llama.add_typer(stack, name="stack")
@@ -81,6 +83,12 @@ def commands() -> typer.Typer:
 
 def _group(help: str, cls: type[TyperGroup] = TyperGroup) -> typer.Typer:
     return typer.Typer(cls=cls, help=help, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _add(group: typer.Typer, name: str, command: Callable[..., None]) -> None:
+    """Its help is its docstring; typer would keep the line breaks of all paragraphs but the first."""
+    paragraphs = cleandoc(command.__doc__ or "").split("\n\n")
+    group.command(name, help="\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs))(command)
 
 
 def _no_options() -> None:

@@ -7,16 +7,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from llama_stack.config.locate import packaged_distributions
-from llama_stack.config.paths import llama_dir
+from llama_stack.config.locate import distributions_dir, packaged_distributions
 
 RECORD = "build.json"
 """The file that marks a directory as built."""
 VENV = "venv"
-
-
-def distributions_dir(environ: Mapping[str, str]) -> Path:
-    return llama_dir(environ) / "distributions"
 
 
 def command_of(directory: Path) -> Path:

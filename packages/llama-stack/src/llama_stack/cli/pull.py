@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
@@ -12,9 +12,7 @@ from llama_stack.cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from llama_stack.config import LoadedConfig
-    from llama_stack.net.client import NetClient
-    from llama_stack_api.ports.inference import PullProgress, PullsModels
-    from llama_stack_api.ports.kv import KV
+    from llama_stack_api.ports.inference import PullProgress
 
 BAR_CHARS = 24
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -40,34 +38,12 @@ def models_pull(
 
 
 async def _pull(loaded: LoadedConfig, provider_id: str, name: str) -> None:
-    from llama_stack_api.principal import SYSTEM_CALL
-
-    clients: list[NetClient] = []
-    try:
-        provider = _provider(loaded, provider_id, clients)
-        lines = ProgressLines(sys.stderr)
-        try:
-            async for progress in provider.pull_model(name, SYSTEM_CALL):
-                lines.show(progress)
-        finally:
-            lines.end()
-    finally:
-        for client in clients:
-            await client.aclose()
-    print(f"{provider_id}/{name} is there.")
-
-
-def _provider(loaded: LoadedConfig, provider_id: str, clients: list[NetClient]) -> PullsModels:
-    """The provider, created but not opened: what it would do at a start is none of this command's business."""
-    from pathlib import Path
-
-    from pydantic import ValidationError
-
-    from llama_stack.net.client import NetClient
+    from llama_stack.cli.one_provider import created
     from llama_stack.routing.catalog import Catalog
+    from llama_stack.routing.opening import checked_config
     from llama_stack_api.api import Api
     from llama_stack_api.ports.inference import PullsModels
-    from llama_stack_api.provider import ProviderContext
+    from llama_stack_api.principal import SYSTEM_CALL
 
     entries = {entry.provider_id: entry for api, entry in loaded.config.provider_entries() if api == Api.inference}
     entry = entries.get(provider_id)
@@ -76,30 +52,17 @@ def _provider(loaded: LoadedConfig, provider_id: str, clients: list[NetClient]) 
             f"the run config has no inference provider '{provider_id}'; it has: {', '.join(entries) or 'none'}",
             "Say with --config whose providers are meant; in `starter`, OLLAMA_URL turns Ollama on",
         )
-    descriptor = Catalog().find(Api.inference, entry.provider_type, entry.module)
-
-    def http(network: Any) -> NetClient:
-        client = NetClient(network, name=provider_id)
-        clients.append(client)
-        return client
-
-    try:
-        settings = descriptor.config.model_validate(entry.config)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise Failure(f"config of provider '{provider_id}': {where}: {first['msg']}") from None
-    context = ProviderContext(provider_id, entry.provider_type, Path(), http, _no_kv())
-    provider = descriptor.create(settings, context)
-    if not isinstance(provider, PullsModels):
-        raise Failure(f"provider '{provider_id}' ({entry.provider_type}) fetches no models")
-    return provider
-
-
-def _no_kv() -> KV:
-    from llama_stack.storage.kv.memory import MemoryKV
-
-    return MemoryKV().bind("default", "pull")
+    descriptor = Catalog.of(loaded.config).find(Api.inference, entry.provider_type, entry.module)
+    async with created(entry, descriptor, checked_config(descriptor, entry.config)) as provider:
+        if not isinstance(provider, PullsModels):
+            raise Failure(f"provider '{provider_id}' ({entry.provider_type}) fetches no models")
+        lines = ProgressLines(sys.stderr)
+        try:
+            async for progress in provider.pull_model(name, SYSTEM_CALL):
+                lines.show(progress)
+        finally:
+            lines.end()
+    print(f"{provider_id}/{name} is there.")
 
 
 class ProgressLines:

@@ -17,12 +17,14 @@ def run(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(envvar="LLAMA_STACK_PORT", min=0, max=65535, help="Port to listen on; 0: any free one."),
+        typer.Option(
+            metavar="PORT", envvar="LLAMA_STACK_PORT", min=0, max=65535, help="Port to listen on; 0: any free one."
+        ),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on, instead of server.host.")] = None,
-    providers: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="Instead of a config: API=PROVIDER,API=PROVIDER…")
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Address to listen on, instead of server.host.")
     ] = None,
+    providers: Annotated[str | None, typer.Option(metavar="API=PROVIDER,…", help="Instead of a config.")] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Make probable mistakes, such as unknown keys, errors.")
     ] = False,

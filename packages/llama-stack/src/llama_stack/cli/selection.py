@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 from llama_stack.cli.failure import USAGE, Failure
 from llama_stack.config.apis import PROVIDER_APIS
@@ -31,25 +30,19 @@ def chosen_providers(spec: str | Iterable[str], catalog: Catalog) -> list[Descri
     return list({(descriptor.api, descriptor.type): descriptor for descriptor in found}.values())
 
 
-def config_file(descriptors: list[Descriptor], environ: Mapping[str, str]) -> Path:
-    """Write a run config with each provider's sample settings, and give its path. Keys stay `${env…}` references."""
-    import yaml
+def config_file(descriptors: list[Descriptor], catalog: Catalog, environ: Mapping[str, str]) -> Path:
+    """Write the run config of these providers, and give its path. Keys stay `${env…}` references."""
+    from llama_stack.cli.recipes.chosen import chosen_config
+    from llama_stack.cli.recipes.recipe import Storage
 
+    text = chosen_config(NAME, descriptors, Storage.SQLITE, catalog)
     directory = distribution_dir(NAME, environ)
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "config.yaml"
     part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(yaml.safe_dump(_config(descriptors), sort_keys=False), encoding="utf-8")
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
     return path
-
-
-def _config(descriptors: list[Descriptor]) -> dict[str, Any]:
-    providers: dict[str, list[dict[str, Any]]] = {}
-    for descriptor in descriptors:
-        entry = {"provider_id": descriptor.name, "provider_type": descriptor.type, "config": dict(descriptor.sample)}
-        providers.setdefault(str(descriptor.api), []).append(entry)
-    return {"version": 2, "distro_name": NAME, "apis": list(providers), "providers": providers}
 
 
 def _pairs(spec: str) -> Iterator[tuple[Api, str]]:
@@ -60,15 +53,16 @@ def _pairs(spec: str) -> Iterator[tuple[Api, str]]:
         if not api or not type_:
             remedy = "Write for example inference=ollama,openai"
             raise Failure(f"--providers: {part!r} is not API=PROVIDER", remedy, exit_code=USAGE)
-        yield _api(api), type_
+        yield known_api(api), type_
 
 
-def _api(name: str) -> Api:
+def known_api(name: str) -> Api:
+    """`Failure` if it is not an API with providers."""
     if name in PROVIDER_APIS:
         return Api(name)
     close = get_close_matches(name, PROVIDER_APIS, n=1)
-    remedy = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(PROVIDER_APIS)}"
-    raise Failure(f"--providers: there is no API {name!r} with providers", remedy, exit_code=USAGE)
+    remedy = f"Did you mean {close[0]!r}?" if close else f"APIs with providers: {', '.join(PROVIDER_APIS)}"
+    raise Failure(f"there is no API {name!r} with providers", remedy, exit_code=USAGE)
 
 
 def _find(api: Api, type_: str, catalog: Catalog) -> Descriptor:

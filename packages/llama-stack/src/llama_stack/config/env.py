@@ -51,6 +51,16 @@ def substitute(text: str, environ: Mapping[str, str]) -> str:
     return REFERENCE.sub(replacement, text)
 
 
+def if_set(text: str) -> str:
+    """The text as it is where every variable that turns something on is set: `a` for `${env.X:+a}`."""
+    return REFERENCE.sub(lambda match: match[3] or "", text)
+
+
+def turned_on_by(text: str) -> tuple[str, ...]:
+    """The variables without which the text, or a part of it, is left out."""
+    return tuple(name for name, operator, _ in REFERENCE.findall(text) if operator == "+")
+
+
 def convert(text: str) -> Scalar:
     """The value that `text` plainly is: null if empty, a bool, a number, else the text.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from llama_stack.config.check import check_config
+from llama_stack.config.env import if_set, turned_on_by
 from llama_stack.config.expand import Expansion, expand
 from llama_stack.config.lines import Document, parse_yaml
 from llama_stack.config.locate import locate
@@ -32,11 +33,20 @@ _MESSAGES = {
 """Where pydantic's own words speak of Python."""
 
 
+class Switch(NamedTuple):
+    """A provider, which has its id among those of its API, and a variable that turns it on, set or not."""
+
+    api: str
+    provider_id: str
+    variable: str
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
     config: RunConfig
     warnings: tuple[Problem, ...]
     path: Path
+    switches: tuple[Switch, ...] = ()
 
 
 def load_config(reference: str | Path | None, *, environ: Mapping[str, str], strict: bool = False) -> LoadedConfig:
@@ -53,7 +63,15 @@ def load_config(reference: str | Path | None, *, environ: Mapping[str, str], str
     errors = [problem for problem in problems if _is_error(problem, strict)]
     if config is None or errors:
         raise ConfigError(errors, str(path))
-    return LoadedConfig(config, tuple(problems), path)
+    return LoadedConfig(config, tuple(problems), path, tuple(_switches(document.data.get("providers"))))
+
+
+def _switches(providers: Mapping[str, Any] | None) -> Iterator[Switch]:
+    """Of a config that has been checked."""
+    for api, entries in (providers or {}).items():
+        for entry in entries or ():
+            written = str(entry["provider_id"])
+            yield from (Switch(api, if_set(written), variable) for variable in turned_on_by(written))
 
 
 def _read(path: Path) -> str:

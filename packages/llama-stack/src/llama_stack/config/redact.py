@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 REDACTED = "********"
+SECRET_CHARS_MIN = 6
+"""A shorter one is no secret, and might be part of any word."""
 
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _SECRET_WORDS = frozenset(
@@ -55,6 +58,28 @@ def redact(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     return str(value)
+
+
+def without_secrets(text: str, config: Any) -> str:
+    """`text` as it can be shown, if it repeats secrets of `config` or has URLs that hold some."""
+    found = {secret: shown for secret, shown in _hidden(config, redact(config)) if len(secret) >= SECRET_CHARS_MIN}
+    for secret in sorted(found, key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, found[secret])
+    return _redact_urls(text)
+
+
+def _hidden(value: Any, shown: Any) -> Iterator[tuple[str, str]]:
+    """The texts of a config that are shown otherwise, with what is shown."""
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, str) and isinstance(shown, str) and value != shown:
+        yield value, shown
+    elif isinstance(value, dict) and isinstance(shown, dict):
+        for key, item in value.items():
+            yield from _hidden(item, shown.get(str(key)))
+    elif isinstance(value, list | tuple) and isinstance(shown, list):
+        for item, item_shown in zip(value, shown, strict=True):
+            yield from _hidden(item, item_shown)
 
 
 def _redact_urls(text: str) -> str:

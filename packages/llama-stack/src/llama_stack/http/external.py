@@ -64,7 +64,7 @@ def add_external_routes(app: FastAPI, served: ServedApi) -> None:
         router = served.module.create_router(served.impl)
         if not isinstance(router, APIRouter):
             raise TypeError(f"it returned a {type(router).__name__}, no fastapi.APIRouter")
-    except Exception as error:  # noqa: BLE001 - a package's own code; whatever it raises, the others serve
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a package's own code; the others serve
         served.report(f"{served.module.__name__}.create_router() failed ({type(error).__name__}: {error})")
         return
     taken = {(method, each.path) for each in app.routes if isinstance(each, APIRoute) for method in each.methods or ()}
@@ -146,6 +146,8 @@ class _Translating:
             raise _translated(error) from error
         except NotImplementedError as error:
             raise NotImplementedByProvider(str(error) or "This is not implemented.") from error
+        except SystemExit as error:
+            raise ProviderError("The API ended its work before it answered.") from error
         except ValidationError:
             raise
         except ValueError as error:  # as version 0.7 had it

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-import aiohttp
 from yarl import URL
 
 from llama_stack.net.config import NetworkConfig
@@ -17,6 +18,9 @@ from llama_stack.net.proxy import ProxyTable
 from llama_stack.net.tls import ssl_context
 from llama_stack.net.upload import Upload
 from llama_stack_api.errors import ProviderError, ProviderStreamBroken, ProviderTimeout, ProviderUnreachable
+
+if TYPE_CHECKING:  # takes a tenth of a second to load, which a start should not wait for; see `load_aiohttp`
+    import aiohttp
 
 URLS_CACHED_MAX = 256
 READ_BUFFER_BYTES = 256 * 1024
@@ -53,6 +57,8 @@ class NetReply:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        import aiohttp
+
         content = self._response.content
         try:
             while chunk := await content.readany():
@@ -114,7 +120,9 @@ class NetClient:
     ) -> NetReply:
         if body is not None and not isinstance(body, bytes | Upload):
             return await self._send_upload(method, url, headers, body, deadline)
-        session = self._session or self._open()
+        session = self._session or await self._open()
+        import aiohttp
+
         try:
             target = self._urls.get(url) or self._remember(url)
             if deadline is None:
@@ -176,7 +184,15 @@ class NetClient:
                 )
         return await session.request(method, target, data=body, headers=headers, allow_redirects=False)
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
+        await load_aiohttp()
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
         network, limit = self._network, self._network.connections_max
         connector: aiohttp.BaseConnector
         if self._unix_socket is not None:
@@ -184,7 +200,7 @@ class NetClient:
         else:
             connector = aiohttp.TCPConnector(limit=limit, ssl=ssl_context(network), keepalive_timeout=30.0)
         timeouts = network.timeouts()
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect, sock_read=timeouts.read),
@@ -192,7 +208,6 @@ class NetClient:
             read_bufsize=READ_BUFFER_BYTES,
             trust_env=False,
         )
-        return self._session
 
     def _remember(self, url: str) -> URL:
         parsed = URL(url)
@@ -201,8 +216,15 @@ class NetClient:
         return parsed
 
 
+async def load_aiohttp() -> None:
+    """Before the first request: in a thread, so that what is under way goes on."""
+    await asyncio.to_thread(import_module, "aiohttp")
+
+
 def reason_of(error: BaseException) -> str:
     """Why, in words that name no address: the message goes to clients."""
+    import aiohttp
+
     match error:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
             return "its TLS certificate or handshake was refused"

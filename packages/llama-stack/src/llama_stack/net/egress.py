@@ -16,18 +16,21 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.request import getproxies
 
-import aiohttp
 from pydantic import SecretStr
 from yarl import URL
 
-from llama_stack.net.client import READ_BUFFER_BYTES, NetReply, reason_of
+from llama_stack.net.client import READ_BUFFER_BYTES, NetReply, load_aiohttp, reason_of
 from llama_stack.net.config import ProxyConfig
 from llama_stack.net.egress_policy import AddressGuard, EgressPolicy, EgressRefused
-from llama_stack.net.egress_resolver import GuardedResolver, Lookup, system_lookup
+from llama_stack.net.lookup import GuardedAddresses, Lookup, system_lookup
 from llama_stack.net.proxy import ProxyTable
 from llama_stack_api.errors import ProviderError, ProviderStreamBroken, ProviderTimeout, ProviderUnreachable
+
+if TYPE_CHECKING:  # loaded with the first request
+    import aiohttp
 
 __all__ = [
     "REPLY_TOO_LARGE",
@@ -89,6 +92,8 @@ class EgressReply(NetReply):
             yield chunk
 
     async def _next(self) -> bytes:
+        import aiohttp
+
         try:
             async with asyncio.timeout_at(self._deadline):
                 return await self._response.content.readany()
@@ -215,22 +220,24 @@ class _Pool:
         self._guard = AddressGuard(policy, trusted=trusted)
         self._proxies = ProxyTable(proxy)
         self._connections_max = policy.connections_max
-        self._resolver = GuardedResolver(self._guard, lookup, _hosts(proxy))
-        self._targets = GuardedResolver(self._guard, lookup)
+        self._addresses = GuardedAddresses(self._guard, lookup, _hosts(proxy))
+        self._targets = GuardedAddresses(self._guard, lookup)
         self._session: aiohttp.ClientSession | None = None
 
     async def request(self, request: _Request, ends: float | None) -> aiohttp.ClientResponse:
         """One request, no redirect followed. The reply's head has arrived."""
         host, port = request.url.raw_host or "", request.url.port or 0
         self._guard.check_target(host, port)
-        session = self._session or self._open()
+        session = self._session or await self._open()
         name = request.url.host
+        import aiohttp
+
         try:
             async with asyncio.timeout_at(ends):
                 proxy = self._proxies.proxy_for(request.url)
                 if proxy is not None:
                     # The proxy will look the name up itself; at least it must not be closed as we see it.
-                    await self._targets.resolve(host, port)
+                    await self._targets.of(host, port)
                 return await session.request(
                     request.method,
                     request.url,
@@ -246,11 +253,24 @@ class _Pool:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise ProviderUnreachable(f"'{name}' could not be reached: {reason_of(error)}.") from None
 
-    def _open(self) -> aiohttp.ClientSession:
+    async def _open(self) -> aiohttp.ClientSession:
+        await load_aiohttp()
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    def _new_session(self) -> aiohttp.ClientSession:
+        import aiohttp
+
+        from llama_stack.net.egress_resolver import GuardedResolver
+
         connector = aiohttp.TCPConnector(
-            limit=self._connections_max, resolver=self._resolver, use_dns_cache=False, keepalive_timeout=KEEPALIVE_S
+            limit=self._connections_max,
+            resolver=GuardedResolver(self._addresses),
+            use_dns_cache=False,
+            keepalive_timeout=KEEPALIVE_S,
         )
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
@@ -258,7 +278,6 @@ class _Pool:
             read_bufsize=READ_BUFFER_BYTES,
             trust_env=False,
         )
-        return self._session
 
     async def aclose(self) -> None:
         session, self._session = self._session, None
@@ -317,6 +336,8 @@ def _is_within(origin: URL, target: URL) -> bool:
 
 
 def _why(error: Exception) -> str:
+    import aiohttp
+
     return "connecting timed out" if isinstance(error, aiohttp.ConnectionTimeoutError) else reason_of(error)
 
 

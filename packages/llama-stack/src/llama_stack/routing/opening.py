@@ -11,8 +11,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ValidationError
 
+from llama_stack.config.redact import without_secrets
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import ProviderRefused, RoutingConfigError
+from llama_stack.routing.modules import package_of
 from llama_stack.routing.stalls import StallWatch
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError
@@ -39,6 +41,8 @@ PORTS: Mapping[str, tuple[type, ...]] = {
 
 OPEN_TIMEOUT_S = 30.0
 """How long a provider may take to open: longer than any local model takes to load."""
+CLOSE_TIMEOUT_S = 10.0
+"""How long a provider may take to close before the others are closed without it."""
 STALL_S = 5.0
 """How long a provider may keep the event loop busy while it opens before that is told."""
 
@@ -94,6 +98,7 @@ class ProviderOpener:
         http: Callable[[str, BaseModel | None], HttpClient],
         kv: Callable[[str, str], KV],
         open_timeout_s: float = OPEN_TIMEOUT_S,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
         stall_s: float = STALL_S,
     ) -> None:
         self._catalog = catalog
@@ -101,6 +106,7 @@ class ProviderOpener:
         self._http = http
         self._kv = kv
         self._open_timeout_s = open_timeout_s
+        self._close_timeout_s = close_timeout_s
         self._stall_s = stall_s
         self._clients: list[HttpClient] = []
         self.opened: dict[tuple[str, str], OpenProvider] = {}
@@ -113,7 +119,11 @@ class ProviderOpener:
         except (RoutingConfigError, LlamaStackError) as error:
             self._report(api, entry, str(error))
             return None
-        except Exception as error:  # noqa: BLE001 - a provider's own code; whatever it raises, the others serve
+        except ModuleNotFoundError as error:
+            needed = error.name or str(error)
+            self._report(api, entry, f"needs {needed!r}, which is not installed: `pip install {package_of(needed)}`")
+            return None
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a provider's own code; the others serve
             self._report(api, entry, f"did not open ({type(error).__name__}: {error})")
             return None
         self.opened[api, opened.id] = opened
@@ -124,8 +134,9 @@ class ProviderOpener:
         for provider in reversed(self.opened.values()):
             if isinstance(provider.impl, Closes):
                 try:
-                    await provider.impl.close()
-                except Exception as error:  # noqa: BLE001 - as above
+                    async with asyncio.timeout(self._close_timeout_s):
+                        await provider.impl.close()
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
                     message = f"did not close ({type(error).__name__}: {error})"
                     self.problems.append(ProviderProblem(provider.api, provider.id, provider.descriptor.type, message))
         for client in self._clients:
@@ -192,7 +203,8 @@ class ProviderOpener:
         return client
 
     def _report(self, api: str, entry: ConfiguredProvider, message: str, *, fatal: bool = True) -> None:
-        self.problems.append(ProviderProblem(api, entry.provider_id, entry.provider_type, message, fatal))
+        shown = without_secrets(message, dict(entry.config))  # a package's error may repeat what it was given
+        self.problems.append(ProviderProblem(api, entry.provider_id, entry.provider_type, shown, fatal))
 
 
 def checked_config(descriptor: Descriptor, config: Mapping[str, Any]) -> BaseModel:

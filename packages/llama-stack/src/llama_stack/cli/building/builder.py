@@ -26,10 +26,10 @@ from llama_stack.cli.building.shelf import (
     read_record,
 )
 from llama_stack.cli.building.sizes import directory_bytes
-from llama_stack.cli.building.variables_file import variables_text
+from llama_stack.cli.building.variables_file import filled_in, variables_text
 from llama_stack.cli.failure import USAGE, Failure
-from llama_stack.cli.own_environment import RECORD, VENV, distributions_dir
-from llama_stack.config.locate import packaged_distributions
+from llama_stack.cli.own_environment import RECORD, VENV
+from llama_stack.config.locate import distributions_dir, packaged_distributions
 
 Tell = Callable[[str], None]
 
@@ -79,7 +79,7 @@ def build(plan: Plan, directory: Path, *, with_environment: bool, tell: Tell) ->
         locked = resolve(plan.needs, packed, pip)
         (staged / LOCK).write_text(lock_text(locked), encoding="utf-8")
         _write_texts(plan, staged, directory, packages=len(locked))
-        _move(staged, directory)
+        put_in_place(staged, directory)
         built = Built(directory, len(locked), tuple(wheel.name for wheel in packed))
     return install(built, tell) if with_environment else built
 
@@ -113,7 +113,7 @@ def _write_texts(plan: Plan, staged: Path, directory: Path, packages: int) -> No
     text = plan.config.text
     texts = {
         CONFIG: text,
-        VARIABLES: variables_text(plan.name, str(directory / VARIABLES), text, plan.config.data),
+        VARIABLES: variables_text(plan.name, str(directory / VARIABLES), text),
         CONTAINERFILE: containers.containerfile(plan.name),
         COMPOSE: containers.compose(plan.name, services),
         RECORD: record.text(),
@@ -122,9 +122,15 @@ def _write_texts(plan: Plan, staged: Path, directory: Path, packages: int) -> No
         (staged / name).write_text(content, encoding="utf-8")
 
 
-def _move(staged: Path, directory: Path) -> None:
-    """Files of an earlier build make room; an environment that no longer fits them goes."""
+def put_in_place(staged: Path, directory: Path) -> None:
+    """Files of an earlier build make room; an environment that no longer fits them goes. The values in `env` stay: they
+    are people's, and often secret."""
     directory.mkdir(exist_ok=True)
+    variables, former = staged / VARIABLES, directory / VARIABLES
+    if former.is_file():
+        text = filled_in(variables.read_text(encoding="utf-8"), former.read_text(encoding="utf-8"))
+        variables.write_text(text, encoding="utf-8")
+    variables.chmod(0o600)
     shutil.rmtree(directory / VENV, ignore_errors=True)
     for name in BUILT_FILES:
         place = directory / name

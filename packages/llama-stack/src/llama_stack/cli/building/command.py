@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,23 +22,22 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _STORAGES = "sqlite, postgres or postgres+redis"
 
-Words = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[NAME] [API=PROVIDER,…]…", help="The distribution's name; further providers."),
-]
-
 
 def build(
-    words: Words = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The distribution's name.")] = None,
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="API=PROVIDER,…", help="Further providers, behind --providers.")
+    ] = None,
     template: Annotated[
         str | None, typer.Option(metavar="DISTRO|FILE", help="Start from a distribution or a run config.")
     ] = None,
     providers: Annotated[
         list[str] | None, typer.Option(metavar="API=PROVIDER,…", help="Start from providers; may be repeated.")
     ] = None,
-    storage: Annotated[str | None, typer.Option(help=f"Where state is kept: {_STORAGES}.")] = None,
+    storage: Annotated[str | None, typer.Option(metavar="KIND", help=f"Where state is kept: {_STORAGES}.")] = None,
     output: Annotated[
-        Path | None, typer.Option(help="The directory; default: ~/.llama/distributions/NAME.", file_okay=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="The directory; default: ~/.llama/distributions/NAME.", file_okay=False),
     ] = None,
     venv: Annotated[
         bool, typer.Option("--venv", "--install", help="Make its environment, too; of one that is built, only that.")
@@ -49,15 +50,15 @@ def build(
     """
     from llama_stack.cli.building import builder
     from llama_stack.cli.building.shelf import read_record
-    from llama_stack.cli.own_environment import distributions_dir
+    from llama_stack.config.locate import distributions_dir
 
-    name, specs = _split(words or [], providers or [])
+    name, specs = _split([word for word in (name, *(more or [])) if word], providers or [])
     if venv and name and not (template or specs or storage or replace):
         directory = output.absolute() if output else distributions_dir(os.environ) / name
         if read_record(directory) is not None:
             _report(name, builder.install(builder.built_before(directory), _tell), output)
             return
-    plan = _plan(name, specs, template, storage)
+    plan = _plan(name, specs, template, storage, partial(_free, output=output, replace=replace))
     directory = builder.target(plan.name, output, os.environ, replace=replace)
     for warning in plan.warnings:
         typer.echo(f"Warning: {warning}", err=True)
@@ -78,7 +79,9 @@ def _split(words: list[str], providers: list[str]) -> tuple[str | None, list[str
     return (names[0] if names else None), [*providers, *(word for word in words if "=" in word)]
 
 
-def _plan(name: str | None, specs: list[str], template: str | None, storage: str | None) -> Plan:
+def _plan(
+    name: str | None, specs: list[str], template: str | None, storage: str | None, check_name: Callable[[str], None]
+) -> Plan:
     from llama_stack.cli.building.plan import from_providers, from_template
     from llama_stack.cli.recipes.recipe import Storage
     from llama_stack.cli.selection import chosen_providers
@@ -94,10 +97,18 @@ def _plan(name: str | None, specs: list[str], template: str | None, storage: str
     if specs:
         chosen = chosen_providers(specs, catalog)
         return from_providers(_given(name), chosen, Storage(storage or Storage.SQLITE), catalog)
-    return _asked(name, storage, catalog)
+    return _asked(name, storage, check_name, catalog)
 
 
-def _asked(name: str | None, storage: str | None, catalog: Catalog) -> Plan:
+def _free(name: str, output: Path | None, *, replace: bool) -> None:
+    """`Failure` for what is no name, and for one that is taken."""
+    from llama_stack.cli.building import builder
+
+    _split([name], [])
+    builder.target(name, output, os.environ, replace=replace)
+
+
+def _asked(name: str | None, storage: str | None, check_name: Callable[[str], None], catalog: Catalog) -> Plan:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         raise Failure(
             "there is nothing to build from, and no terminal to ask on",
@@ -108,8 +119,7 @@ def _asked(name: str | None, storage: str | None, catalog: Catalog) -> Plan:
     from llama_stack.cli.building.questions import ask
     from llama_stack.cli.recipes.recipe import Storage
 
-    answers = ask(catalog, name, Storage(storage) if storage else None)
-    _split([answers.name], [])
+    answers = ask(catalog, name, Storage(storage) if storage else None, check_name)
     return from_providers(answers.name, answers.providers, answers.storage, catalog)
 
 

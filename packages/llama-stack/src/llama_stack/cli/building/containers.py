@@ -1,4 +1,8 @@
-"""The Containerfile and the compose file of a distribution."""
+"""The Containerfile and the compose file of a distribution.
+
+They are no copies of those in deploy/, which build the server from its sources for any distribution and run workers of
+their own; these install a lock and wheels for one. What a container may do is the same, and tests hold both to it.
+"""
 
 from __future__ import annotations
 
@@ -26,21 +30,26 @@ RUN python -m venv --without-pip /opt/llama-stack \\
  && python -m compileall -q /opt/llama-stack/lib
 
 FROM ${{PYTHON_IMAGE}}
-RUN useradd --uid {uid} --user-group --no-create-home --home-dir /var/lib/llama-stack llama \\
- && install -d -o llama -g llama /var/lib/llama-stack
+RUN groupadd --gid {uid} llama-stack \\
+ && useradd --uid {uid} --gid {uid} --home-dir /var/lib/llama-stack --no-create-home \\
+    --shell /usr/sbin/nologin llama-stack \\
+ && install --directory --owner={uid} --group={uid} --mode=0700 /var/lib/llama-stack
 COPY --from=build /opt/llama-stack /opt/llama-stack
 COPY config.yaml /etc/llama-stack/config.yaml
-ENV PATH=/opt/llama-stack/bin:$PATH \\
+ENV PATH=/opt/llama-stack/bin:/usr/local/bin:/usr/bin:/bin \\
+    PYTHONDONTWRITEBYTECODE=1 \\
+    HOME=/var/lib/llama-stack \\
     LLAMA_STACK_CONFIG_DIR=/var/lib/llama-stack \\
+    LLAMA_STACK_PORT=8321 \\
     PYTHONUNBUFFERED=1
 USER {uid}:{uid}
 VOLUME /var/lib/llama-stack
 EXPOSE 8321
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["python", "-c", \\
-    "import urllib.request as r; r.urlopen('http://127.0.0.1:8321/v1/health', timeout=4)"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \\
+    CMD ["python", "-P", "-m", "llama_stack.cli.healthcheck"]
 ENTRYPOINT ["llama", "stack", "run", "/etc/llama-stack/config.yaml"]
 # Beyond its own loopback the server wants API keys: set up server.auth, or say --allow-unauthenticated.
-CMD ["--host", "0.0.0.0", "--port", "8321"]
+CMD ["--host", "0.0.0.0"]
 """
 
 _COMPOSE = """\
@@ -51,8 +60,10 @@ services:
       context: .
       dockerfile: Containerfile
     env_file: env
+    environment:
+      LLAMA_STACK_PORT: 8321
 {environment}    # Only this machine reaches the port, so nobody is asked for a key. Without it, set up server.auth.
-    command: ["--host", "0.0.0.0", "--port", "8321", "--allow-unauthenticated"]
+    command: ["--host", "0.0.0.0", "--allow-unauthenticated"]
     ports: ["127.0.0.1:8321:8321"]
     # What runs on this machine is `host.docker.internal` in there, not localhost.
     extra_hosts: ["host.docker.internal:host-gateway"]
@@ -61,6 +72,8 @@ services:
     cap_drop: ["ALL"]
     security_opt: ["no-new-privileges:true"]
     volumes: ["state:/var/lib/llama-stack"]
+    # Longer than server.shutdown_grace_s (30), so that requests and runs end before the process is killed.
+    stop_grace_period: 45s
 {depends}    restart: unless-stopped
 {services}volumes:
   state: {{}}
@@ -113,7 +126,7 @@ def compose(name: str, services: Collection[str]) -> str:
     depends = [f"      {service}: {{condition: service_healthy}}\n" for service in services]
     return _COMPOSE.format(
         name=name,
-        environment="".join(["    environment:\n", *environment]) if environment else "",
+        environment="".join(environment),
         depends="".join(["    depends_on:\n", *depends]) if depends else "",
         services="".join(_SERVICES[service] for service in services),
         volumes="".join(f"  {service}: {{}}\n" for service in services),

@@ -42,7 +42,7 @@ def show(
 
 
 def remove_distributions(
-    name: Annotated[str | None, typer.Argument(help="Which one.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Which one.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are below the distributions directory.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:

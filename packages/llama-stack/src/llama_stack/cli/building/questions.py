@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from shutil import get_terminal_size
 from textwrap import shorten
 from typing import TypeVar
 
 import typer
 
-from llama_stack.cli.recipes.recipe import Storage
+from llama_stack.cli.failure import Failure
+from llama_stack.cli.recipes.recipe import Entry, Storage, load_recipe, packaged_recipes
 from llama_stack.routing.catalog import Catalog
 from llama_stack_api.api import Api
 from llama_stack_api.provider import Descriptor
 
 T = TypeVar("T", bound=str)
 
-_DESCRIPTION_CHARS_MAX = 80
+_DESCRIPTION_CHARS_MIN = 20
 _APIS = {
     Api.inference: "models: chat, embeddings, rerank",
     Api.vector_io: "vector stores",
@@ -40,40 +42,74 @@ class Answers:
     storage: Storage
 
 
-def ask(catalog: Catalog, name: str | None = None, storage: Storage | None = None) -> Answers:
-    """What is given is not asked for. Answers that make no sense are asked for again."""
+def ask(
+    catalog: Catalog,
+    name: str | None = None,
+    storage: Storage | None = None,
+    check_name: Callable[[str], object] = lambda name: None,
+) -> Answers:
+    """What is given is not asked for. Answers that make no sense, and names that `check_name` refuses with a
+    `Failure`, are asked for again."""
+    usual = _of_the_starter()
     chosen: list[Descriptor] = []
     while not chosen:
-        for api in _several("Which APIs?", list(_APIS), list(_APIS.values())):
+        for api in _several("Which APIs?", list(_APIS), list(_APIS.values()), list(_APIS)[:1]):
             known = catalog.all(api)
-            lines = [shorten(d.description, _DESCRIPTION_CHARS_MAX, placeholder=" …") for d in known]
-            types = _several(f"Which providers of {api}?", [descriptor.type for descriptor in known], lines)
-            chosen += [descriptor for descriptor in known if descriptor.type in types]
+            types = [descriptor.type for descriptor in known]
+            default = [type_ for type_ in types if type_ in usual]
+            picked = _several(f"Which providers of {api}?", types, [d.description for d in known], default)
+            chosen += [descriptor for descriptor in known if descriptor.type in picked]
     if storage is None:
-        (storage,) = _several("Where is state kept?", list(_STORAGES), list(_STORAGES.values()), at_most=1)
-    return Answers(name or typer.prompt("Which name shall it have?", err=True).strip(), chosen, storage)
+        stores = list(_STORAGES)
+        (storage,) = _several("Where is state kept?", stores, list(_STORAGES.values()), stores[:1], at_most=1)
+    return Answers(name or _name(check_name), chosen, storage)
 
 
-def _several(question: str, values: Sequence[T], about: Sequence[str], at_most: int | None = None) -> list[T]:
+def _of_the_starter() -> set[str]:
+    """What is always on there is what Enter takes."""
+    entries = load_recipe(packaged_recipes()["starter"]).providers.values()
+    return {entry.type for items in entries for entry in items if isinstance(entry, Entry) and entry.when is None}
+
+
+def _name(check: Callable[[str], object]) -> str:
+    while True:
+        name: str = typer.prompt("\nWhich name shall it have?", err=True).strip()
+        try:
+            check(name)
+        except Failure as failure:
+            typer.echo(". ".join(filter(None, (failure.what, failure.remedy))) + ".", err=True)
+        else:
+            return name
+
+
+def _several(
+    question: str, values: Sequence[T], about: Sequence[str], default: Sequence[T], at_most: int | None = None
+) -> list[T]:
     width = max(map(len, values))
+    room = max(get_terminal_size().columns - width - len("  00    "), _DESCRIPTION_CHARS_MIN)
     typer.echo(f"\n{question}", err=True)
     for number, (value, text) in enumerate(zip(values, about, strict=True), 1):
-        typer.echo(f"  {number:>2}  {value.ljust(width)}  {text}", err=True)
-    what = "A number" if at_most == 1 else "Numbers, with spaces between"
+        typer.echo(f"  {number:>2}  {value.ljust(width)}  {shorten(text, room, placeholder=' …')}", err=True)
+    what = "A number or a name" if at_most == 1 else "Numbers or names, with spaces between"
+    usual = " ".join(str(values.index(value) + 1) for value in default) or "1"
     while True:
-        found = _picked(typer.prompt(what, default="1", err=True), values)
+        found = _picked(typer.prompt(what, default=usual, err=True), values)
         if found and (at_most is None or len(found) <= at_most):
             return found
-        typer.echo(f"Please give numbers from 1 to {len(values)}.", err=True)
+        typer.echo(f"Please give numbers from 1 to {len(values)}, or names.", err=True)
 
 
 def _picked(answer: str, values: Sequence[T]) -> list[T]:
-    """Empty if a word is neither a number nor a name of the list."""
+    """Empty if a word is neither a number nor a name of the list. Without its prefix a name is that of the remote
+    provider first, as with --providers."""
     found: list[T] = []
     for word in filter(None, re.split(r"[\s,]+", answer)):
-        by_name = [value for value in values if value == word]
-        by_number = [values[int(word) - 1]] if word.isdecimal() and 0 < int(word) <= len(values) else []
-        if not (by_name or by_number):
+        if word.isdecimal():
+            named = [values[int(word) - 1]] if 0 < int(word) <= len(values) else []
+        else:
+            names = (word, f"remote::{word}", f"inline::{word}")
+            named = [value for name in names for value in values if value == name][:1]
+        if not named:
             return []
-        found += by_name or by_number
+        found += named
     return list(dict.fromkeys(found))

@@ -12,7 +12,7 @@ import yaml
 
 from llama_stack.cli.failure import Failure
 from llama_stack.config.apis import PROVIDER_APIS
-from llama_stack.config.env import REFERENCE
+from llama_stack.config.env import if_set, turned_on_by
 from llama_stack.config.lines import parse_yaml
 from llama_stack.config.locate import locate
 from llama_stack.routing.catalog import Catalog
@@ -92,11 +92,6 @@ def first_sentence(text: str) -> str:
     return " ".join(text.split()).partition(". ")[0].removesuffix(".")
 
 
-def if_set(text: str) -> str:
-    """A text as it is when every variable with which something is turned on is set."""
-    return REFERENCE.sub(lambda match: match[3] or "", text)
-
-
 def entry_of(api: str, entry: Any) -> Entry:
     provider_id = str(entry.get("provider_id", ""))
     return Entry(
@@ -105,5 +100,5 @@ def entry_of(api: str, entry: Any) -> Entry:
         type=if_set(str(entry.get("provider_type", ""))),
         module=entry.get("module"),
         config=entry.get("config") or {},
-        turned_on_by=tuple(name for name, operator, _ in REFERENCE.findall(provider_id) if operator == "+"),
+        turned_on_by=turned_on_by(provider_id),
     )

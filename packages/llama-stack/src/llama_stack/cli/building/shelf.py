@@ -12,9 +12,9 @@ from typing import Any
 
 from llama_stack.cli.building.run_configs import first_sentence, written
 from llama_stack.cli.failure import USAGE, Failure
-from llama_stack.cli.own_environment import RECORD, command_of, distributions_dir
+from llama_stack.cli.own_environment import RECORD, command_of
 from llama_stack.cli.recipes.recipe import load_recipe, packaged_recipes
-from llama_stack.config.locate import packaged_distributions
+from llama_stack.config.locate import distributions_dir, own_distributions, packaged_distributions
 
 CONFIG, VARIABLES, LOCK, WHEELS = "config.yaml", "env", "requirements.lock", "wheels"
 CONTAINERFILE, COMPOSE = "Containerfile", "compose.yaml"
@@ -68,13 +68,10 @@ def distributions(environ: Mapping[str, str]) -> Iterator[Distribution]:
     packaged = packaged_distributions()
     for name, path in packaged.items():
         yield Distribution(name, "packaged", path)
-    home = distributions_dir(environ)
-    for directory in sorted(home.iterdir()) if home.is_dir() else ():
-        name = directory.name.removeprefix("llamastack-")
-        found = [path for path in (directory / f"{name}-config.yaml", directory / CONFIG) if path.is_file()]
-        if found and name not in packaged:
-            record = read_record(directory)
-            yield Distribution(name, "built" if record else "yours", found[0], directory, record)
+    for name, path in own_distributions(environ).items():
+        if name not in packaged:
+            record = read_record(path.parent)
+            yield Distribution(name, "built" if record else "yours", path, path.parent, record)
 
 
 def find(name: str, environ: Mapping[str, str]) -> Distribution:
@@ -82,8 +79,9 @@ def find(name: str, environ: Mapping[str, str]) -> Distribution:
     known = {distribution.name: distribution for distribution in distributions(environ)}
     if name in known:
         return known[name]
-    close = get_close_matches(name, known) or sorted(known)
-    raise Failure(f"there is no distribution {name!r}", f"Did you mean {' or '.join(close)}?", exit_code=USAGE)
+    close = get_close_matches(name, known)
+    remedy = f"Did you mean {' or '.join(close)}?" if close else f"There are {', '.join(sorted(known))}"
+    raise Failure(f"there is no distribution {name!r}", remedy, exit_code=USAGE)
 
 
 def read_record(directory: Path) -> Record | None:

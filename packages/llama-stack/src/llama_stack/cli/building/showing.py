@@ -12,6 +12,7 @@ from llama_stack.cli.building.shelf import LOCK, Distribution, distributions
 from llama_stack.cli.building.sizes import closure, directory_bytes, installed_bytes, installed_requires, megabytes
 from llama_stack.cli.own_environment import VENV
 from llama_stack.cli.recipes.variables import variables_of
+from llama_stack.cli.requirements import unfit_packages
 from llama_stack.cli.tables import table
 from llama_stack.routing.catalog import Catalog
 
@@ -36,7 +37,7 @@ def facts(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
         "dependencies": {
             "packages": needs.words(),
             "weights": list(needs.weights),
-            "missing": [word for word in (*needs.words(), *needs.weights) if not closure([word], installed_requires)],
+            "missing": [word for word in (*needs.words(), *needs.weights) if unfit_packages([word])],
             "installed_here_bytes": sum(sizes),
         },
         **_built(found),
@@ -46,7 +47,8 @@ def facts(reference: str, environ: Mapping[str, str]) -> dict[str, Any]:
 def told(found: dict[str, Any]) -> str:
     """The same for people."""
     needed = found["dependencies"]
-    lines = [f"{found['name']} ({found['origin']}): {found['description']}", f"  {found['path']}"]
+    about = f": {found['description']}" if found["description"] else ""
+    lines = [f"{found['name']} ({found['origin']}){about}", f"  {found['path']}"]
     if found["build"]:
         build = found["build"]
         lines.append(f"  built by {build['version']} for Python {build['python']}, from {build['made_from']}")

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import re
+import shlex
 
 from llama_stack.cli.recipes.variables import Variable, variables_of
-from llama_stack.config.env import REFERENCE
 
+_SET = re.compile(r"([A-Z0-9_]+)=.+")
 _HEAD = """\
 # What the distribution {name} reads from its environment. A start takes it from there, not from this file:
 #   set -a; . {path}; set +a; llama stack run {name}
 """
 
 
-def variables_text(name: str, path: str, config: str, data: Any) -> str:
+def variables_text(name: str, path: str, config: str) -> str:
     """Those that must be set first, then those that have no default, then the rest as comments with their defaults."""
-    places = _places(data)
     variables = variables_of(config)
     required = [variable for variable in variables if variable.required]
     empty = [variable for variable in variables if not variable.required and variable.default is None]
     rest = [variable for variable in variables if not variable.required and variable.default is not None]
-    parts = [_HEAD.format(name=name, path=path)]
+    parts = [_HEAD.format(name=name, path=shlex.quote(path))]
     for title, group in (
         ("Must be set.", required),
         ("Empty unless they are set.", empty),
@@ -29,46 +28,31 @@ def variables_text(name: str, path: str, config: str, data: Any) -> str:
     ):
         if group:
             parts.append(f"\n# {title}\n")
-            parts += [_line(variable, places.get(variable.name, ())) for variable in group]
+            parts += [_line(variable) for variable in group]
     return "".join(parts)
 
 
-def _line(variable: Variable, places: Sequence[str]) -> str:
-    purpose = ", ".join(dict.fromkeys(places))
+def filled_in(text: str, former: str) -> str:
+    """The text with what is set in an earlier file; what has no place any more stands at the end."""
+    for line in former.splitlines():
+        if (found := _SET.fullmatch(line)) is not None:
+            as_it_is = line.replace("\\", r"\\")
+            text, places = re.subn(rf"^#?{found[1]}=.*$", as_it_is, text, count=1, flags=re.MULTILINE)
+            text += "" if places else f"{line}\n"
+    return text
+
+
+def _line(variable: Variable) -> str:
+    purpose = ", ".join(variable.places)
     if variable.turns_on:
         purpose = "; ".join(filter(None, (f"turns on {', '.join(variable.turns_on)}", purpose)))
     mark = "" if variable.required else "#"
-    return f"# {purpose}\n{mark}{variable.name}={_quoted(variable.default or '')}\n"
+    # Names of settings and defaults are whoever's who wrote the config: each stays on its line.
+    return (
+        f"# {' '.join(purpose.split())}\n{mark}{variable.name}={_quoted(' '.join((variable.default or '').split()))}\n"
+    )
 
 
 def _quoted(text: str) -> str:
-    """As a shell and Compose both read it."""
-    return f"'{text}'" if any(mark in text for mark in " $\"'\\#;&|<>()`*?") and "'" not in text else text
-
-
-def _places(data: Any) -> dict[str, list[str]]:
-    """Where each variable stands: `server.port`, or `openai: api_key` in the settings of a provider."""
-    places: dict[str, list[str]] = {}
-    for section, value in data.items():
-        if section == "providers":
-            for entries in value.values():
-                for entry in entries or ():
-                    provider_id = REFERENCE.sub(lambda match: match[3] or "", str(entry.get("provider_id", "")))
-                    for name, path in _within(entry.get("config"), ""):
-                        places.setdefault(name, []).append(f"{provider_id}: {path}")
-        else:
-            for name, path in _within(value, section):
-                places.setdefault(name, []).append(path)
-    return places
-
-
-def _within(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _within(item, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _within(item, f"{path}[{index}]")
-    elif isinstance(value, str):
-        for name, _, _ in REFERENCE.findall(value):
-            yield name, path
+    """As a shell reads it, and Compose too where it has no single quote."""
+    return text if text == "" else shlex.quote(text)

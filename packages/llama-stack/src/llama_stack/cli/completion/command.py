@@ -14,7 +14,7 @@ class Shell(StrEnum):
     fish = "fish"
 
 
-def completion(shell: Annotated[Shell, typer.Argument(help="Whose script to print.")]) -> None:
+def completion(shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh or fish.")]) -> None:
     """Print a script that completes commands, options, distributions and provider types.
 
     bash: eval "$(llama stack completion bash)" in ~/.bashrc. zsh: the same in ~/.zshrc, behind compinit. fish: llama

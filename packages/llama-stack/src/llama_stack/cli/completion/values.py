@@ -40,15 +40,11 @@ def values_for(name: str, metavar: str, incomplete: str, environ: Mapping[str, s
 
 
 def distributions(environ: Mapping[str, str]) -> Iterator[Candidate]:
-    from llama_stack.config.paths import llama_dir
+    from llama_stack.config.locate import own_distributions, packaged_distributions
 
-    packaged = sorted(Path(str(files("llama_stack.distributions"))).glob("*.yaml"))
-    yield from ((path.stem, "comes along") for path in packaged)
-    own = llama_dir(environ) / "distributions"
-    for directory in sorted(own.iterdir()) if own.is_dir() else []:
-        name = directory.name.removeprefix("llamastack-")
-        if (directory / "config.yaml").is_file() or (directory / f"{name}-config.yaml").is_file():
-            yield name, "yours"
+    packaged = packaged_distributions()
+    yield from ((name, "comes along") for name in packaged)
+    yield from ((name, "yours") for name in own_distributions(environ) if name not in packaged)
 
 
 def provider_types(api: str) -> Iterator[Candidate]:
@@ -64,12 +60,15 @@ def provider_types(api: str) -> Iterator[Candidate]:
 def _selection(incomplete: str) -> Iterator[Candidate]:
     """The last of `api=type,api=type`, with what stands before it."""
     before, comma, last = incomplete.rpartition(",")
-    api, equals, _ = last.partition("=")
+    api, equals, type_begun = last.partition("=")
     head = before + comma
     if not equals:
         yield from ((f"{head}{each}=", "API") for each in _apis())
-    else:
-        yield from ((f"{head}{api}={type_}", about) for type_, about in provider_types(api))
+        return
+    for type_, about in provider_types(api):
+        yield f"{head}{api}={type_}", about
+        if type_begun:  # the prefix may be left out; whoever has typed nothing sees each type once
+            yield f"{head}{api}={type_.partition('::')[2]}", about
 
 
 def _apis() -> tuple[str, ...]:

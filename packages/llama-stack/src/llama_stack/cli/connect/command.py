@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -11,23 +12,28 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from llama_stack.cli.asking import default_url
 from llama_stack.cli.failure import USAGE, Failure
 
 if TYPE_CHECKING:
     from llama_stack.cli.connect.target import Launch, Target, Tool
     from llama_stack.cli.connect.writing import Change
 
-DEFAULT_URL = "http://localhost:8321"
 KEY_VARIABLE = "LLAMA_STACK_API_KEY"
 
 
 def connect(
-    tool: Annotated[str | None, typer.Argument(help="codex, claude, opencode, qwen, aider.")] = None,
+    tool: Annotated[str | None, typer.Argument(metavar="TOOL", help="codex, claude, opencode, qwen or aider.")] = None,
     arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[-- ARGS…]", help="Run the tool with these arguments.")
+        list[str] | None, typer.Argument(metavar="-- ARGS", help="Run the tool with these arguments.")
     ] = None,
-    url: Annotated[str, typer.Option(envvar="LLAMA_STACK_URL", help="Where the server is.")] = DEFAULT_URL,
-    model: Annotated[str | None, typer.Option(help="Default: the first that chats and calls tools.")] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="LLAMA_STACK_URL", help="Where the server is; default: this machine."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Default: the first that chats and calls tools.")
+    ] = None,
     key_env: Annotated[
         str, typer.Option(metavar="NAME", help="The environment variable that has the server's key.")
     ] = KEY_VARIABLE,
@@ -38,11 +44,12 @@ def connect(
     undo: Annotated[bool, typer.Option("--undo", help="Take out what --write wrote.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Run the tool with them; no file is changed.")] = False,
     list_tools: Annotated[bool, typer.Option("--list", help="List the tools.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="List them as JSON.")] = False,
 ) -> None:
     """Point a coding agent at a running server: print its settings, write them, or run it with them."""
     run = run or bool(arguments)
-    if list_tools or tool is None:
-        print(_listing(os.environ))
+    if list_tools or as_json or tool is None:
+        print(_listing(os.environ, as_json=as_json))
         return
     if write + undo + run > 1:
         raise Failure("--write, --undo and --run exclude each other", "Give one of them", exit_code=USAGE)
@@ -51,7 +58,7 @@ def connect(
         _undo(found)
         return
     program = _program(found) if run else None
-    target = _target(url, model, key_env, key_in_file=key_in_file)
+    target = _target(url or default_url(os.environ), model, key_env, key_in_file=key_in_file)
     print(f"{found.title} → {target.url}, {target.model.id}", file=sys.stderr)
     if program is not None:
         _run(program, found.launch(target, os.environ[key_env] if target.key else None), arguments or [])
@@ -167,17 +174,28 @@ def _run(program: str, launch: Launch, arguments: Sequence[str]) -> None:
     os.execve(program, [program, *launch.arguments, *arguments], environ)  # noqa: S606 — no shell is wanted: the arguments are the user's
 
 
-def _listing(environ: Mapping[str, str]) -> str:
+def _listing(environ: Mapping[str, str], *, as_json: bool) -> str:
     from llama_stack.cli.connect.tools import known_tools
     from llama_stack.cli.connect.writing import written_to
     from llama_stack.cli.tables import table
 
-    rows = []
+    rows, listed = [], []
     for tool in known_tools():
-        file = tool.config_file(environ)
-        installed = "yes" if shutil.which(tool.program) else tool.install
-        written = str(written_to(tool.name, environ) or "")
+        file, program = tool.config_file(environ), shutil.which(tool.program)
+        place = str(file.path) if file else None
+        written = written_to(tool.name, environ) is not None
         rows.append(
-            (tool.name, tool.title, str(file.path) if file else "its environment", "yes" if written else "", installed)
+            (
+                tool.name,
+                tool.title,
+                place or "its environment",
+                "yes" if written else "",
+                "yes" if program else tool.install,
+            )
         )
+        listed.append(
+            {"tool": tool.name, "title": tool.title, "settings_in": place, "written": written, "program": program}
+        )
+    if as_json:
+        return json.dumps(listed, indent=2)
     return table(("TOOL", "PROGRAM", "SETTINGS IN", "WRITTEN", "INSTALLED"), rows)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import http.client
-import json
 from collections.abc import Iterable, Sequence
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
+from llama_stack.cli.asking import Answer, NoAnswer, address_of, ask
 from llama_stack.cli.connect.target import ChatModel
 from llama_stack.cli.failure import USAGE, Failure
 
-LISTING_TIMEOUT_S = 10.0
+MODELS = "/v1/models"
 TRIAL_TIMEOUT_S = 120.0
 """A model may have to be loaded first."""
 TRIALS_MAX = 3
-_REPLY_BYTES_MAX = 64 * 1024 * 1024
 _TRIAL_TOKENS = 512
 _TOOL = {
     "type": "function",
@@ -31,21 +29,21 @@ class Server:
     """`url` is as tools want it: with a scheme, without `/v1` or a slash at the end."""
 
     def __init__(self, address: str, key: str | None, key_variable: str) -> None:
-        self._parts = _parsed(address)
-        self.url = f"{self._parts.scheme}://{self._parts.netloc}{_path(self._parts)}"
+        self._address = address_of(address)
+        self.url = self._address.url
         self._key = key
         self._key_variable = key_variable
         self.wants_key = False
 
     def chat_models(self) -> list[ChatModel]:
         """In the server's order. Says whether a key is wanted, by asking without one first."""
-        status, reply = self._ask("GET", "/v1/models", None, None)
-        if status == http.client.UNAUTHORIZED:
+        answer = ask(self._address, MODELS)
+        if answer.status == http.client.UNAUTHORIZED:
             self.wants_key = True
-            status, reply = self._asked_with_key()
-        if status != http.client.OK or not isinstance(reply.get("data"), list):
-            raise Failure(f"{self.url} answered with status {status}: {_message(reply) or 'not a Llama Stack server'}")
-        return [model for item in reply["data"] if (model := _chat_model(item)) is not None]
+            answer = self._asked_with_key()
+        if answer.status != http.client.OK or not isinstance(answer.body.get("data"), list):
+            raise answer.unexpected(self._address)
+        return [model for item in answer.body["data"] if (model := _chat_model(item)) is not None]
 
     def refuses_tools(self, model: ChatModel) -> str | None:
         """Asks the model to call a tool; what speaks against it, None if it called one."""
@@ -57,49 +55,28 @@ class Server:
         }
         key = self._key if self.wants_key else None
         try:
-            status, reply = self._ask("POST", "/v1/chat/completions", body, key, TRIAL_TIMEOUT_S)
-        except Failure as failure:
+            answer = ask(self._address, "/v1/chat/completions", body, key=key, timeout_s=TRIAL_TIMEOUT_S)
+        except NoAnswer as failure:
             return failure.what
-        if status != http.client.OK:
-            return _message(reply) or f"status {status}"
-        choices = reply.get("choices") or [{}]
+        if answer.status != http.client.OK:
+            return answer.message or f"status {answer.status}"
+        choices = answer.body.get("choices") or [{}]
         return None if (choices[0].get("message") or {}).get("tool_calls") else "it answered without calling the tool"
 
-    def _asked_with_key(self) -> tuple[int, dict[str, Any]]:
+    def _asked_with_key(self) -> Answer:
         if not self._key:
             raise Failure(
                 f"{self.url} wants an API key, and ${self._key_variable} is not set",
                 f"export {self._key_variable}=…, or name another variable with --key-env; "
                 "`llama stack keys new` makes a key",
             )
-        status, reply = self._ask("GET", "/v1/models", None, self._key)
-        if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+        answer = ask(self._address, MODELS, key=self._key)
+        if answer.status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
             raise Failure(
                 f"{self.url} does not accept the key in ${self._key_variable}",
                 "Use one whose hash is in the server's config (server.auth), or name another variable with --key-env",
             )
-        return status, reply
-
-    def _ask(
-        self, method: str, path: str, body: Any, key: str | None, timeout_s: float = LISTING_TIMEOUT_S
-    ) -> tuple[int, dict[str, Any]]:
-        headers = {"Accept": "application/json", "Content-Type": "application/json"}
-        headers |= {"Authorization": f"Bearer {key}"} if key else {}
-        https = self._parts.scheme == "https"
-        kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=timeout_s)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, _path(self._parts) + path, sent, headers)
-            reply = connection.getresponse()
-            return reply.status, _decoded(reply.read(_REPLY_BYTES_MAX))
-        except (OSError, http.client.HTTPException) as error:
-            raise Failure(
-                f"no server answers at {self.url}: {error}",
-                "Start one with `llama stack run`, or say where it is with --url",
-            ) from None
-        finally:
-            connection.close()
+        return answer
 
 
 def choose(server: Server, models: Sequence[ChatModel], wish: str | None) -> ChatModel:
@@ -147,32 +124,3 @@ def _chat_model(item: Any) -> ChatModel | None:
     return ChatModel(
         item["id"], calls if isinstance(calls, bool) else None, length if isinstance(length, int) else None
     )
-
-
-def _parsed(address: str) -> SplitResult:
-    parts = urlsplit(address if "://" in address else f"http://{address}")
-    try:
-        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not parts.username
-    except ValueError:
-        valid = False
-    if not valid:
-        raise Failure(f"{address!r} is not an address", "Write for example http://localhost:8321", exit_code=USAGE)
-    return parts
-
-
-def _path(parts: SplitResult) -> str:
-    return parts.path.rstrip("/").removesuffix("/v1")
-
-
-def _decoded(body: bytes) -> dict[str, Any]:
-    try:
-        reply = json.loads(body)
-    except ValueError:
-        return {}
-    return reply if isinstance(reply, dict) else {}
-
-
-def _message(reply: dict[str, Any]) -> str | None:
-    error = reply.get("error")
-    message = error.get("message") if isinstance(error, dict) else None
-    return str(message) if message else None

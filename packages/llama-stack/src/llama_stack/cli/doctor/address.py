@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from llama_stack.cli.asking import Address, NoAnswer, ask
 from llama_stack.cli.doctor.finding import Finding, ok, problem, warning
 from llama_stack.cli.failure import Failure
 from llama_stack.cli.runner.listen import listen, tls_context
@@ -83,18 +82,11 @@ def _in_use(server: ServerConfig) -> Finding:
 
 
 def is_llama_stack(server: ServerConfig) -> bool:
-    if server.scheme != "http":
-        return False
-    connection = http.client.HTTPConnection(server.host or "localhost", server.port, timeout=_ASK_TIMEOUT_S)
+    address = Address(server.host or "localhost", server.port, server.scheme == "https")
     try:
-        connection.request("GET", "/v1/health")
-        reply = connection.getresponse()
-        answered: object = json.loads(reply.read(4096))
-        return answered == {"status": "OK"}
-    except (OSError, http.client.HTTPException, ValueError):
+        return ask(address, "/v1/health", timeout_s=_ASK_TIMEOUT_S).body == {"status": "OK"}
+    except NoAnswer:
         return False
-    finally:
-        connection.close()
 
 
 def holder_of(port: int) -> str | None:

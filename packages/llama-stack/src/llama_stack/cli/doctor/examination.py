@@ -49,10 +49,10 @@ def examine(reference: str | None, environ: Mapping[str, str], probes: Sequence[
 def _config(loaded: LoadedConfig, environ: Mapping[str, str]) -> Iterator[Finding]:
     doubts = [*loaded.warnings, *provider_problems(loaded, environ)]
     yield from (_of_config(each) for each in doubts)
-    on = [entry.provider_id for _, entry in loaded.config.provider_entries()]
+    on = [(api, entry.provider_id) for api, entry in loaded.config.provider_entries()]
     if not any(each.severity is Severity.ERROR for each in doubts):
         yield ok("config", f"{loaded.path}: {len(on)} provider{'s' * (len(on) != 1)}")
-    off = turned_off(loaded.path, on)
+    off = turned_off(loaded.switches, on)
     if off:
         shown = ", ".join(f"{provider_id} ({variable})" for provider_id, variable in off[:OFF_SHOWN_MAX])
         more = len(off) - OFF_SHOWN_MAX

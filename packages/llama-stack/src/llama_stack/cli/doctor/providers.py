@@ -7,38 +7,34 @@ that have nothing to ask are tried at their address. What runs inside the server
 from __future__ import annotations
 
 import asyncio
-import re
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
 from llama_stack.cli.doctor.finding import Finding, ok, problem, warning
-from llama_stack.cli.doctor.machine import install_command, unfit_packages
+from llama_stack.cli.one_provider import created
+from llama_stack.cli.recipes.variables import Variable, variables_of
+from llama_stack.cli.requirements import install_command, unfit_packages
 from llama_stack.config import LoadedConfig
-from llama_stack.config.env import REFERENCE
-from llama_stack.config.lines import parse_yaml
 from llama_stack.config.model import ProviderEntry
+from llama_stack.config.redact import names_secret
 from llama_stack.net.client import NetClient
-from llama_stack.net.config import NetworkConfig
 from llama_stack.routing.catalog import Catalog
 from llama_stack.routing.errors import ProviderRefused, RoutingConfigError
 from llama_stack.routing.opening import checked_config
-from llama_stack.storage.kv.memory import MemoryKV
 from llama_stack_api.api import Api
 from llama_stack_api.errors import LlamaStackError, ProviderRejectedCredentials, ProviderUnreachable
-from llama_stack_api.ports.http import HttpClient, HttpReply
+from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.ports.inference import ModelListing
 from llama_stack_api.ports.lifecycle import Closes, Opens
 from llama_stack_api.principal import SYSTEM_CALL
-from llama_stack_api.provider import Descriptor, ProviderContext
+from llama_stack_api.provider import Descriptor
 
 PROBE_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
@@ -74,14 +70,14 @@ class Skews:
 
 def configured_providers(loaded: LoadedConfig, catalog: Catalog) -> list[Configured]:
     """Those that would be opened; what is wrong with the others is the config's to tell."""
-    written = parse_yaml(loaded.path.read_text(encoding="utf-8")).data.get("providers") or {}
+    variables = variables_of(loaded.path.read_text(encoding="utf-8"))
     found = []
     for api, entry in loaded.config.provider_entries():
         with suppress(RoutingConfigError, ProviderRefused, ValueError):
             descriptor = catalog.find(Api(api), entry.provider_type, entry.module)
             config = checked_config(descriptor, entry.config)
-            variables = tuple(_key_variables(written.get(api) or [], entry))
-            found.append(Configured(Api(api), entry, descriptor, config, variables))
+            keys = tuple(each.name for each in variables if _is_key(each, entry.provider_id))
+            found.append(Configured(Api(api), entry, descriptor, config, keys))
     return found
 
 
@@ -149,18 +145,10 @@ async def _probe(each: Configured, skews: Skews, timeout_s: float) -> Finding | 
 
 async def _models_of(each: Configured, skews: Skews) -> int | None:
     """How many it lists now; None if it does not list any."""
-    async with AsyncExitStack() as exits:
-        directory = exits.enter_context(tempfile.TemporaryDirectory(prefix="llama-stack-doctor-"))
-
-        def http(network: BaseModel | None) -> HttpClient:
-            settings = NetworkConfig.model_validate(network.model_dump()) if network is not None else None
-            client = _Noting(NetClient(settings, name=each.entry.provider_id), skews)
-            exits.push_async_callback(client.aclose)
-            return client
-
-        kv = MemoryKV().bind("doctor", "doctor")
-        context = ProviderContext(each.entry.provider_id, each.entry.provider_type, Path(directory), http, kv)
-        impl = each.descriptor.create(each.config, context)
+    async with (
+        created(each.entry, each.descriptor, each.config, lambda client: _Noting(client, skews)) as impl,
+        AsyncExitStack() as exits,
+    ):
         if isinstance(impl, Opens):
             await impl.open()
         if isinstance(impl, Closes):
@@ -220,12 +208,7 @@ def _reach(each: Configured) -> str:
     return f"Start it{where}, put its address right, or leave the provider out; requests to it fail until then"
 
 
-def _key_variables(written: list[Any], entry: ProviderEntry) -> Iterator[str]:
-    """The entry as it is written has `${env…}` where the loaded one has values."""
-    for raw in written:
-        if isinstance(raw, dict) and re.search(
-            rf"(^|\+){re.escape(entry.provider_id)}}}?$", str(raw.get("provider_id"))
-        ):
-            settings = raw.get("config") or {}
-            keys = [str(value) for name, value in settings.items() if re.search("key|token|credential|password", name)]
-            yield from (match[1] for value in keys for match in REFERENCE.finditer(value))
+def _is_key(variable: Variable, provider_id: str) -> bool:
+    """Whether a setting of the provider takes a credential from it."""
+    settings = [each.removeprefix(f"{provider_id}: ") for each in variable.places]
+    return any(each != place and names_secret(each) for each, place in zip(settings, variable.places, strict=True))

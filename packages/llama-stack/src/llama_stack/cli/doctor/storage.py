@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llama_stack.cli.doctor.finding import Finding, ok, problem, warning
-from llama_stack.cli.doctor.machine import install_command, required_by
 from llama_stack.cli.failure import Failure
+from llama_stack.cli.requirements import install_command, required_by
 from llama_stack.cli.runner.start import check_workers
 from llama_stack.config import LoadedConfig
 from llama_stack.config.model import RunConfig

@@ -9,13 +9,13 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 from llama_stack.cli.detect import PROBES, Probe
-from llama_stack.cli.runner.banner import Look, Serving, Started, banner, log_fields, turned_off, turned_on
+from llama_stack.cli.runner.banner import Configured, Look, Serving, Started, banner, log_fields, turned_off, turned_on
 from llama_stack.cli.runner.listen import Listener, shown_url
 from llama_stack.config import LoadedConfig
 from llama_stack.config.locate import DEFAULT_DISTRIBUTION, packaged_distributions
@@ -72,7 +72,7 @@ class Announcer:
 
     def _started(self, stack: Stack, known: Known) -> Started:
         config = self._loaded.config
-        configured = [entry.provider_id for _, entry in config.provider_entries()]
+        configured = {(api, entry.provider_id) for api, entry in config.provider_entries()}
         return Started(
             version=version("llama-stack"),
             distro_name=config.distro_name,
@@ -93,11 +93,11 @@ class Announcer:
             seconds=time.monotonic() - self._begun,
         )
 
-    def _found(self, on: Sequence[str]) -> list[str]:
+    def _found(self, on: Configured) -> list[str]:
         """Servers of this machine that answered, and variables that turned a provider on."""
         answered = {probe.variable: f"{probe.name} at {probe.host}:{probe.port}" for probe in self._probed()}
         answered = {variable: place for variable, place in answered.items() if self._environ.get(variable)}
-        said = [variable for variable in turned_on(self._loaded.path, on) if variable not in answered]
+        said = [variable for variable in turned_on(self._loaded.switches, on) if variable not in answered]
         return [*answered.values(), *said]
 
     def _missed(self) -> list[str]:
@@ -107,9 +107,11 @@ class Announcer:
             if not self._environ.get(probe.variable)
         ]
 
-    def _off(self, on: Sequence[str]) -> list[tuple[str, str]]:
+    def _off(self, on: Configured) -> list[tuple[str, str]]:
         looked_for = {probe.variable for probe in self._probed()}
-        return [(id_, variable) for id_, variable in turned_off(self._loaded.path, on) if variable not in looked_for]
+        return [
+            (id_, variable) for id_, variable in turned_off(self._loaded.switches, on) if variable not in looked_for
+        ]
 
     def _probed(self) -> list[Probe]:
         """What the start has looked for: only the starter does, and not for what the user's environment names."""

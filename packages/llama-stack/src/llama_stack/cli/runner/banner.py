@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-_CONDITIONAL = re.compile(r"provider_id:\s*['\"]?\$\{env\.([A-Z0-9_]+):\+([^}]+)\}")
+if TYPE_CHECKING:
+    from llama_stack.config.load import Switch
+
 _SERVING_SHOWN_MAX = 12
 _OFF_SHOWN_MAX = 4
 _COLUMNS_MIN = 40
 _COLUMNS_NARROW = 64
 """Below this a label stands above what it is the label of."""
 _BOLD, _DIM, _YELLOW = "1", "2", "33"
+Configured: TypeAlias = Collection[tuple[str, str]]
+"""APIs, each with the id of a provider."""
 _JOINT = "\N{NO-BREAK SPACE}"
 
 
@@ -64,14 +66,15 @@ class Look:
         return f"\x1b[{colour}m{text}\x1b[0m" if self.coloured else text
 
 
-def turned_off(path: Path, on: Sequence[str]) -> list[tuple[str, str]]:
-    """Provider ids of a config file that its environment leaves out, each with the variable that turns it on."""
-    return [(provider_id, variable) for provider_id, variable in _conditional(path) if provider_id not in on]
+def turned_off(switches: Iterable[Switch], on: Configured) -> list[tuple[str, str]]:
+    """Ids of providers that a config's environment leaves out, each with the variable that would turn it on."""
+    off = ((switch.provider_id, switch.variable) for switch in switches if switch[:2] not in on)
+    return list(dict.fromkeys(off))
 
 
-def turned_on(path: Path, on: Sequence[str]) -> list[str]:
-    """The variables of a config file that have turned a provider on."""
-    return list(dict.fromkeys(variable for provider_id, variable in _conditional(path) if provider_id in on))
+def turned_on(switches: Iterable[Switch], on: Configured) -> list[str]:
+    """The variables that have turned a provider on."""
+    return list(dict.fromkeys(switch.variable for switch in switches if switch[:2] in on))
 
 
 def banner(started: Started, look: Look = Look()) -> str:
@@ -104,10 +107,6 @@ def log_fields(started: Started) -> dict[str, Any]:
         "refused": list(started.refused),
         "start_s": round(started.seconds, 3),
     }
-
-
-def _conditional(path: Path) -> list[tuple[str, str]]:
-    return [(id_, variable) for variable, id_ in _CONDITIONAL.findall(path.read_text(encoding="utf-8"))]
 
 
 def _by_api(on: Iterable[Serving]) -> Iterator[tuple[str, str]]:

@@ -71,7 +71,8 @@ def load(
         from llama_stack.cli.selection import chosen_providers, config_file
         from llama_stack.routing.catalog import Catalog
 
-        reference = config_file(chosen_providers(wishes.providers, Catalog()), seen)
+        catalog = Catalog()
+        reference = config_file(chosen_providers(wishes.providers, catalog), catalog, seen)
     elif locate(reference, seen) == packaged_distributions().get(DEFAULT_DISTRIBUTION):
         seen |= {probe.variable: probe.url for probe in detect(seen, probes)}
     loaded = load_config(reference, environ=seen, strict=wishes.strict)

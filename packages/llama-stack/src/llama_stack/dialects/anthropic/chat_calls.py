@@ -16,9 +16,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.arguments import tool_input
 from llama_stack.dialects.anthropic.chat_parts import divided, parts_of, text_part
-from llama_stack.dialects.anthropic.values import Json, as_json, chat_call_id, mapping, objects, text_or
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.values import Json, as_json, chat_call_id, mapping, objects, text_or
 
 NO_RESULT: Final = "There is no output of this call."
 SHOWN_BELOW: Final = "The output is in the next message of the user."

@@ -16,7 +16,7 @@ from typing import Any
 
 from llama_stack.dialects.anthropic.chat_calls import Call, Pairing, is_result, paired
 from llama_stack.dialects.anthropic.chat_parts import block_parts, content_of, divided, parts_of, text_part
-from llama_stack.dialects.anthropic.values import Json, objects, text_or
+from llama_stack.dialects.chat.values import Json, objects, text_or
 
 
 def chat_messages(system: Any, messages: Any) -> list[Json]:

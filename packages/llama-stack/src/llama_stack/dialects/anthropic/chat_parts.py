@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
-from llama_stack.dialects.anthropic.values import Json, as_json, data_url, decoded_text, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, as_json, data_url, decoded_text, mapping, objects, text_or
 from llama_stack_api.errors import InvalidRequest
 
 _NO_WORDS = ("cache_control", "citations")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from llama_stack.dialects.anthropic.client_tools import known_tool
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or, without_nulls
 from llama_stack_api.errors import InvalidRequest
 
 

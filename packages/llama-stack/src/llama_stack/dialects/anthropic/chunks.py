@@ -12,7 +12,8 @@ from llama_stack.dialects.anthropic.completions import (
     finish_members,
     kept_thinking,
 )
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, text_or
+from llama_stack.dialects.chat.chunks import ChunkHead, numbered
+from llama_stack.dialects.chat.values import Json, as_json, mapping, text_or
 
 
 class ChatChunks:
@@ -24,7 +25,7 @@ class ChatChunks:
 
     def __init__(self, *, created: int, include_usage: bool) -> None:
         self._include_usage = include_usage
-        self._head: Json = {"id": completion_id(""), "object": "chat.completion.chunk", "created": created, "model": ""}
+        self._head = ChunkHead(id=completion_id(""), model="", created=created)
         self._usage: Json = {}
         self._open: dict[Any, Json] = {}
         self._calls: dict[Any, int] = {}
@@ -58,15 +59,15 @@ class ChatChunks:
 
     def finish(self) -> list[Json]:
         """The last chunks: the reason of the end, if it did not come before, and the usage if it was asked for."""
-        chunks = [] if self._finished else [self._chunk({}, **finish_members(None, None))]
+        chunks = [] if self._finished else [self._head.chunk({}, **finish_members(None, None))]
         if self._include_usage:
-            chunks.append({**self._head, "choices": [], "usage": completion_usage(self._usage)})
+            chunks.append(self._head.usage(completion_usage(self._usage)))
         return chunks
 
     def _start(self, message: Json) -> list[Json]:
-        self._head |= {"id": completion_id(message.get("id")), "model": text_or(message.get("model"))}
+        self._head.id, self._head.model = completion_id(message.get("id")), text_or(message.get("model"))
         self._usage = dict(mapping(message.get("usage")))
-        return [self._chunk({"role": "assistant", "content": ""})]
+        return [self._head.begin()]
 
     def _begin(self, index: Any, block: Json) -> list[Json]:
         self._open[index] = block
@@ -107,13 +108,12 @@ class ChatChunks:
         kept = kept_thinking(block)
         if kept is not None:
             self._thinking_blocks += 1
-            return [self._chunk({"thinking_blocks": [{"index": self._thinking_blocks - 1, **kept}]})]
+            return [self._head.chunk({"thinking_blocks": numbered([kept], self._thinking_blocks - 1)})]
         annotations = annotations_of(citations_in(block), block.get("start", 0), self._text_length)
         if not annotations:
             return []
-        numbered = [{"index": self._annotations + at, **each} for at, each in enumerate(annotations)]
-        self._annotations += len(numbered)
-        return [self._chunk({"annotations": numbered})]
+        self._annotations += len(annotations)
+        return [self._head.chunk({"annotations": numbered(annotations, self._annotations - len(annotations))})]
 
     def _stop(self, event: Json) -> list[Json]:
         self._usage |= {name: count for name, count in mapping(event.get("usage")).items() if count is not None}
@@ -121,18 +121,14 @@ class ChatChunks:
         if self._finished or delta.get("stop_reason") is None:
             return []
         self._finished = True
-        return [self._chunk({}, **finish_members(delta["stop_reason"], delta.get("stop_sequence")))]
+        return [self._head.chunk({}, **finish_members(delta["stop_reason"], delta.get("stop_sequence")))]
 
     def _say(self, text: str) -> list[Json]:
         self._text_length += len(text)
-        return [self._chunk({"content": text})] if text else []
+        return [self._head.chunk({"content": text})] if text else []
 
     def _think(self, text: str) -> list[Json]:
-        return [self._chunk({"reasoning_content": text})] if text else []
+        return [self._head.chunk({"reasoning_content": text})] if text else []
 
     def _call(self, index: Any, call: Json) -> Json:
-        return self._chunk({"tool_calls": [{"index": self._calls[index], **call}]})
-
-    def _chunk(self, delta: Json, **members: Any) -> Json:
-        choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
-        return {**self._head, "choices": [{**choice, **members}]}
+        return self._head.chunk({"tool_calls": [{"index": self._calls[index], **call}]})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 
 
 class KnownTool(NamedTuple):

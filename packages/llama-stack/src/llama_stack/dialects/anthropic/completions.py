@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from llama_stack.dialects.anthropic.replies import NATIVE
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import count, url_citation, usage_members
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 FINISH_REASONS: Final = {
     "end_turn": "stop",
@@ -33,16 +34,14 @@ def finish_members(reason: Any, sequence: Any) -> Json:
 def completion_usage(usage: Any) -> Json:
     """Token counts: the prompt's are all that was read, those from a cache and those written to one included."""
     counts = mapping(usage)
-    cached, written = _count(counts, "cache_read_input_tokens"), _count(counts, "cache_creation_input_tokens")
-    prompt, completion = _count(counts, "input_tokens") + cached + written, _count(counts, "output_tokens")
-    thought = _count(mapping(counts.get("output_tokens_details")), "thinking_tokens")
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
-        "completion_tokens_details": {"reasoning_tokens": thought},
-    }
+    cached, written = count(counts, "cache_read_input_tokens"), count(counts, "cache_creation_input_tokens")
+    return usage_members(
+        count(counts, "input_tokens") + cached + written,
+        count(counts, "output_tokens"),
+        cached=cached,
+        thought=count(mapping(counts.get("output_tokens_details")), "thinking_tokens"),
+        cache_write_tokens=written,
+    )
 
 
 def completion_id(known: Any) -> str:
@@ -55,9 +54,7 @@ def annotations_of(citations: Iterable[Json], start: int, end: int) -> list[Json
     for citation in citations:
         url = citation.get("url") or citation.get("source")
         if isinstance(url, str):
-            title = text_or(citation.get("title"))
-            cited = {"start_index": start, "end_index": end, "url": url, "title": title}
-            found.append({"type": "url_citation", "url_citation": cited})
+            found.append(url_citation(url, citation.get("title"), start, end))
     return found
 
 
@@ -72,8 +69,3 @@ def kept_thinking(block: Json) -> Json | None:
 
 def citations_in(block: Json) -> list[Json]:
     return objects(block.get("citations"))
-
-
-def _count(counts: Json, name: str) -> int:
-    value = counts.get(name)
-    return int(value) if isinstance(value, int | float) and 0 <= value < float("inf") else 0

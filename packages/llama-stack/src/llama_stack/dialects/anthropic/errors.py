@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, mapping, text_or
+from llama_stack.dialects.chat.values import Json, mapping, text_or
 from llama_stack.dialects.openai import errors as openai_errors
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack_api.errors import (

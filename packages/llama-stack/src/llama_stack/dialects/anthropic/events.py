@@ -15,7 +15,7 @@ from llama_stack.dialects.anthropic.replies import (
     stop_of,
     thought_and_text,
 )
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 
 
 class MessageEvents:

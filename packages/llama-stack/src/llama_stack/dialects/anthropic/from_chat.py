@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llama_stack.dialects.anthropic.arguments import tool_input
 from llama_stack.dialects.anthropic.replies import (
     call_id,
     citations_of,
@@ -17,7 +16,8 @@ from llama_stack.dialects.anthropic.replies import (
     stop_of,
     thought_and_text,
 )
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 
 def message_of(completion: Json, *, model: str, stop_sequences: Sequence[str] = ()) -> Json:

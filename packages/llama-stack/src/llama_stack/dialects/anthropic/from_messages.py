@@ -10,7 +10,7 @@ from llama_stack.dialects.anthropic.completions import (
     finish_members,
     kept_thinking,
 )
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 
 
 def completion_of(message: Json, *, created: int) -> Json:

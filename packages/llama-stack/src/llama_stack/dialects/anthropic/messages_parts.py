@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, decoded_text, mapping, objects, parsed_data_url, text_or
+from llama_stack.dialects.chat.values import Json, decoded_text, mapping, objects, parsed_data_url, text_or
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 
 _MEDIA: Final = {"image/jpg": "image/jpeg"}

@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects
+from llama_stack.dialects.anthropic.own_thoughts import begins_with_thought
+from llama_stack.dialects.chat.values import Json, mapping, objects
 from llama_stack_api.errors import UnsupportedParameter
 
 BUDGET_MIN: Final = 1024
@@ -56,6 +57,4 @@ def _may_think(request: Json) -> bool:
     messages = objects(request.get("messages"))
     if messages and messages[-1]["role"] == "assistant":
         return False
-    last = next((message for message in reversed(messages) if message["role"] == "assistant"), {})
-    kinds = [block.get("type") for block in objects(last.get("content"))]
-    return "tool_use" not in kinds or kinds[0] in ("thinking", "redacted_thinking")
+    return begins_with_thought(messages)

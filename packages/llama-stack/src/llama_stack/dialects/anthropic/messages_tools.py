@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, without_nulls
+from llama_stack.dialects.chat.requests import name_of, object_schema, offered_tools
+from llama_stack.dialects.chat.values import Json, mapping, without_nulls
 from llama_stack_api.errors import UnsupportedParameter
 
 
 def tool_members(chat: Json) -> Json:
     """The members `tools` and `tool_choice`; none without tools. `UnsupportedParameter` for tools that are no
     functions."""
-    tools = [_tool(tool) for tool in objects(chat.get("tools"))]
+    offered, choice = offered_tools(chat)
+    tools = [_tool(tool) for tool in offered]
     if not tools:
         return {}
-    choice = chat.get("tool_choice")
-    if mapping(choice).get("type") == "allowed_tools":
-        allowed = mapping(mapping(choice).get("allowed_tools")) or mapping(choice)
-        names = {_named(reference) for reference in objects(allowed.get("tools"))}
-        tools = [tool for tool in tools if tool["name"] in names]
-        choice = allowed.get("mode")
     members: Json = {"tools": tools}
     chosen = _choice(choice)
     if chat.get("parallel_tool_calls") is False and chosen != {"type": "none"}:
@@ -33,11 +29,10 @@ def _tool(tool: Json) -> Json:
             f"Anthropic's models take no tools of type {tool.get('type')!r}. Give functions.", param="tools"
         )
     function = mapping(tool.get("function"))
-    schema = mapping(function.get("parameters"))
     return without_nulls({
         "name": function.get("name"),
         "description": function.get("description"),
-        "input_schema": schema if "type" in schema else {"type": "object", "properties": {}, **schema},
+        "input_schema": object_schema(mapping(function.get("parameters"))),
         "strict": function.get("strict") or None,
         "cache_control": tool.get("cache_control") or function.get("cache_control"),
     })  # fmt: skip
@@ -52,9 +47,5 @@ def _choice(choice: Any) -> Json | None:
         case "required":
             return {"type": "any"}
         case {"type": "function"}:
-            return {"type": "tool", "name": _named(choice)}
+            return {"type": "tool", "name": name_of(choice)}
     raise UnsupportedParameter(f"Anthropic's models take no 'tool_choice' such as {choice!r}.", param="tool_choice")
-
-
-def _named(reference: Json) -> Any:
-    return mapping(reference.get("function")).get("name") or reference.get("name")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from llama_stack.dialects.anthropic.arguments import StreamedArguments
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.arguments import StreamedArguments
+from llama_stack.dialects.chat.values import Json
 
 
 class Block:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 STOP_REASONS: Final = {
     "stop": "end_turn",

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import text_or
+from llama_stack.dialects.chat.values import text_or
 from llama_stack.dialects.openai.sse import data_of
 
 __all__ = ["data_of", "encoded"]

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from llama_stack.dialects.anthropic.chat_messages import chat_messages
 from llama_stack.dialects.anthropic.chat_tools import chat_tools
-from llama_stack.dialects.anthropic.values import Json, mapping, without_nulls
+from llama_stack.dialects.chat.values import Json, mapping, without_nulls
 from llama_stack_api.errors import InvalidRequest
 
 LOW_BUDGET_MAX: Final = 4096

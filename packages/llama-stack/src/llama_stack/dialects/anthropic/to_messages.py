@@ -14,13 +14,13 @@ out are a participant's `name`, and what is ours and not the model's to do (`sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from llama_stack.dialects.anthropic.messages_content import conversation
 from llama_stack.dialects.anthropic.messages_thinking import thinking_members
 from llama_stack.dialects.anthropic.messages_tools import tool_members
-from llama_stack.dialects.anthropic.values import Json, mapping, text_or, without_nulls
+from llama_stack.dialects.chat.requests import NOT_THE_MODELS, limit_of, refuse_unknown, stops_of
+from llama_stack.dialects.chat.values import Json, mapping, text_or, without_nulls
 from llama_stack_api.errors import UnsupportedParameter
 
 _TRANSLATED: Final = frozenset({
@@ -29,36 +29,26 @@ _TRANSLATED: Final = frozenset({
     "stream", "stream_options",
 })  # fmt: skip
 
-_NOT_THE_MODELS: Final = frozenset({
-    "store", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
-})  # fmt: skip
-
 _ANTHROPICS: Final = (
     "top_k", "container", "context_management", "cache_control", "inference_geo", "mcp_servers", "speed",
 )  # fmt: skip
 """Members beyond OpenAI's contract that the Messages API has. `thinking` and `output_config` are among them too."""
 
-_MEANS_NOTHING: Final[Mapping[str, Any]] = {
-    "n": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "top_logprobs": 0, "logit_bias": {},
-    "verbosity": "medium", "modalities": ["text"],
-}  # fmt: skip
-"""Values of what is not supported that ask for nothing."""
-
+_KNOWN: Final = _TRANSLATED | NOT_THE_MODELS | {*_ANTHROPICS, "thinking", "output_config"}
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
 def messages_request(chat: Json, *, max_tokens: int) -> Json:
     """`max_tokens` is for requests that set no limit. `UnsupportedParameter` names what cannot be asked for."""
-    _refuse_unknown(chat)
+    refuse_unknown(chat, _KNOWN, "Anthropic's Messages API")
     system, messages = conversation(chat.get("messages"))
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or max_tokens
-    stop, user = chat.get("stop"), chat.get("user") or chat.get("safety_identifier")
+    user = chat.get("user") or chat.get("safety_identifier")
     request: Json = without_nulls({
         "model": chat.get("model"),
-        "max_tokens": limit,
+        "max_tokens": limit_of(chat) or max_tokens,
         "system": system or None,
         "messages": messages,
-        "stop_sequences": [stop] if isinstance(stop, str) else stop or None,
+        "stop_sequences": stops_of(chat),
         "metadata": {"user_id": user} if user else None,
         "service_tier": _tier(chat.get("service_tier")),
         **{name: chat.get(name) for name in _ANTHROPICS},
@@ -69,13 +59,6 @@ def messages_request(chat: Json, *, max_tokens: int) -> Json:
     if chat.get("stream"):
         request["stream"] = True
     return request
-
-
-def _refuse_unknown(chat: Json) -> None:
-    known = {*_TRANSLATED, *_NOT_THE_MODELS, *_ANTHROPICS, "thinking", "output_config"}
-    for name, value in chat.items():
-        if name not in known and value is not None and value != _MEANS_NOTHING.get(name):
-            raise _unsupported(name, f"Anthropic's Messages API has no '{name}'. Leave it out.")
 
 
 def _tier(tier: Any) -> str | None:

@@ -9,20 +9,19 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.chunks import ChunkHead, numbered
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 from llama_stack.dialects.converse.completions import cited, finish_members, reply_members, usage_of
 from llama_stack.dialects.converse.from_converse import kept_reasoning
-from llama_stack.dialects.converse.to_converse import Reading
-
-_AS_IT_IS = Reading()
+from llama_stack.dialects.converse.to_converse import AS_IT_IS, Reading
 
 
 class ConverseChunks:
     """One stream. Exceptions are the caller's. A block of reasoning that must be sent back comes whole, when it is
     over, in `thinking_blocks`."""
 
-    def __init__(self, *, id: str, model: str, created: int, include_usage: bool, reading: Reading = _AS_IT_IS) -> None:
-        self._head: Json = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
+    def __init__(self, *, id: str, model: str, created: int, include_usage: bool, reading: Reading = AS_IT_IS) -> None:
+        self._head = ChunkHead(id=id, model=model, created=created)
         self._include_usage = include_usage
         self._reading = reading
         self._open: dict[Any, Json] = {}
@@ -39,14 +38,14 @@ class ConverseChunks:
         """The chunks that an event amounts to, which may be none."""
         match event:
             case {"messageStart": _}:
-                return [self._chunk({"role": "assistant", "content": ""})]
+                return [self._head.begin()]
             case {"contentBlockStart": dict(start)}:
-                return self._begin(start.get("contentBlockIndex"), mapping(start.get("start")))
+                return self._begin(_index(start), mapping(start.get("start")))
             case {"contentBlockDelta": dict(added)}:
-                block = self._open.setdefault(added.get("contentBlockIndex"), {})
+                block = self._open.setdefault(_index(added), {})
                 return self._add(block, mapping(added.get("delta")))
             case {"contentBlockStop": dict(ended)}:
-                return self._end(self._open.pop(ended.get("contentBlockIndex"), {}))
+                return self._end(self._open.pop(_index(ended), {}))
             case {"messageStop": dict(stop)}:
                 self._stop, self.complete = stop, True
             case {"metadata": dict(metadata)}:
@@ -55,14 +54,14 @@ class ConverseChunks:
 
     def finish(self) -> list[Json]:
         """The reason of the end, and the usage if it was asked for."""
-        self._head |= reply_members(self._metadata)
+        self._head.members = reply_members(self._metadata)
         reason, trace = text_or(self._stop.get("stopReason")), mapping(self._metadata.get("trace"))
         members = finish_members(reason, trace, calls=self._calls > 0)
         if fields := self._stop.get("additionalModelResponseFields"):
             members["additionalModelResponseFields"] = fields
-        chunks = [self._chunk({}, **members)]
+        chunks = [self._head.chunk({}, **members)]
         if self._include_usage:
-            chunks.append({**self._head, "choices": [], "usage": usage_of(mapping(self._metadata.get("usage")))})
+            chunks.append(self._head.usage(usage_of(mapping(self._metadata.get("usage")))))
         return chunks
 
     def _begin(self, index: Any, start: Json) -> list[Json]:
@@ -114,25 +113,26 @@ class ConverseChunks:
         kept = kept_reasoning(block, _joined(block.get("redacted", [])), self._reading)
         if kept is not None:
             self._thinking_blocks += 1
-            return [self._chunk({"thinking_blocks": [{"index": self._thinking_blocks - 1, **kept}]})]
+            return [self._head.chunk({"thinking_blocks": numbered([kept], self._thinking_blocks - 1)})]
         annotations = cited(objects(block.get("citations")), block.get("start", 0), self._text_length)
-        numbered = [{"index": self._annotations + at, **each} for at, each in enumerate(annotations)]
-        self._annotations += len(numbered)
-        return [self._chunk({"annotations": numbered})] if numbered else []
+        self._annotations += len(annotations)
+        entries = numbered(annotations, self._annotations - len(annotations))
+        return [self._head.chunk({"annotations": entries})] if entries else []
 
     def _say(self, text: str) -> list[Json]:
         self._text_length += len(text)
-        return [self._chunk({"content": text})] if text else []
+        return [self._head.chunk({"content": text})] if text else []
 
     def _think(self, text: str) -> list[Json]:
-        return [self._chunk({"reasoning_content": text})] if text else []
+        return [self._head.chunk({"reasoning_content": text})] if text else []
 
     def _call(self, block: Json, call: Json) -> Json:
-        return self._chunk({"tool_calls": [{"index": block["call"], **call}]})
+        return self._head.chunk({"tool_calls": [{"index": block["call"], **call}]})
 
-    def _chunk(self, delta: Json, **members: Any) -> Json:
-        choice: Json = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
-        return {**self._head, "choices": [{**choice, **members}]}
+
+def _index(event: Json) -> int | None:
+    index = event.get("contentBlockIndex")
+    return index if isinstance(index, int) else None
 
 
 def _joined(pieces: list[str]) -> str:

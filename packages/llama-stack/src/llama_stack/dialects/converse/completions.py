@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from llama_stack.dialects.anthropic.completions import annotations_of, completion_usage
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 from llama_stack.dialects.converse.guardrails import guarded, is_masked
 
 FINISH_REASONS: Final = {

@@ -21,12 +21,13 @@ import hashlib
 import re
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.arguments import tool_input
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.history import with_function_calls
+from llama_stack.dialects.chat.turns import BEGINNING, Turns
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 from llama_stack.dialects.converse.families import ANTHROPIC, Traits
 from llama_stack.dialects.converse.parts import Parts
 
-BEGINNING: Final = "(The conversation begins.)"
 ACKNOWLEDGED: Final = "(The results have arrived.)"
 DOCUMENT_ALONE: Final = "(See the document.)"
 NO_OUTPUT: Final = "(no output)"
@@ -37,19 +38,19 @@ def conversation(messages: Any, traits: Traits, *, vendor: str, has_tools: bool)
     """The blocks of `system`, and the messages."""
     said = _Conversation(traits, vendor, has_tools=has_tools)
     system: list[Json] = []
-    for message in objects(messages):
+    for message in with_function_calls(messages):
         match message.get("role"):
             case "system" | "developer":
                 system += said.parts.texts(message.get("content"))
             case "assistant":
                 said.add("assistant", said.assistant_blocks(message))
-            case "tool" | "function":
+            case "tool":
                 said.add("user", said.result_blocks(message))
             case _:
                 said.add("user", said.parts.blocks(message.get("content")))
     if not said.messages and system:
         return [], [{"role": "user", "content": system}]
-    return system, said.finished()
+    return system, said.turns()
 
 
 def signed_by(vendor: str) -> str:
@@ -58,37 +59,24 @@ def signed_by(vendor: str) -> str:
     return "" if vendor in ("", ANTHROPIC) else f"{vendor}:"
 
 
-class _Conversation:
+class _Conversation(Turns):
     def __init__(self, traits: Traits, vendor: str, *, has_tools: bool) -> None:
-        self.messages: list[Json] = []
+        super().__init__()
         self.parts = Parts(caches=traits.caches)
         self._traits = traits
         self._signer = signed_by(vendor)
         self._has_tools = has_tools
-        self._function_calls = 0
         self._names: dict[str, str] = {}
-
-    def add(self, role: str, blocks: list[Json]) -> None:
-        if not blocks:
-            return
-        if self.messages and self.messages[-1]["role"] == role:
-            self.messages[-1]["content"] += blocks
-        else:
-            self.messages.append({"role": role, "content": list(blocks)})
 
     def assistant_blocks(self, message: Json) -> list[Json]:
         blocks = [kept for block in objects(message.get("thinking_blocks")) if (kept := self._reasoning(block))]
         blocks += self.parts.texts(message.get("content"))
         blocks += self.parts.texts(message.get("refusal"))
         blocks += [self._tool_use(call) for call in objects(message.get("tool_calls"))]
-        legacy = message.get("function_call")
-        if isinstance(legacy, dict):
-            self._function_calls += 1
-            blocks.append(self._tool_use({"id": self._legacy_id(), "function": legacy}))
         return blocks
 
     def result_blocks(self, message: Json) -> list[Json]:
-        known = message.get("tool_call_id") if message.get("role") == "tool" else self._legacy_id()
+        known = message.get("tool_call_id")
         blocks = self.parts.blocks(message.get("content"))
         points = [block for block in blocks if "cachePoint" in block]
         content = [block for block in blocks if "cachePoint" not in block] or [{"text": NO_OUTPUT}]
@@ -99,48 +87,34 @@ class _Conversation:
         name = self._names.get(text_or(known), "the tool")
         return [{"text": f"[{name} answered: {' '.join(texts)}]"}, *others]
 
-    def finished(self) -> list[Json]:
-        for message in self.messages:
+    def turns(self) -> list[Json]:
+        messages = self.finished(beginning={"text": BEGINNING}, is_result=lambda block: "toolResult" in block)
+        for message in messages:
             if message["role"] == "user":
-                message["content"].sort(key=lambda block: "toolResult" not in block)
                 _accompany(message["content"])
-        if self.messages and self.messages[0]["role"] == "assistant":
-            self.messages.insert(0, {"role": "user", "content": [{"text": BEGINNING}]})
-        if not self._traits.mixes_results:
-            self.messages = [part for message in self.messages for part in _apart(message)]
-        self._trim_prefill()
-        return self.messages
-
-    def _trim_prefill(self) -> None:
-        """An answer that is begun for the model may not end in white space."""
-        last: Json = self.messages[-1] if self.messages else {"role": "user"}
-        if last["role"] == "assistant" and "text" in last["content"][-1]:
-            last["content"][-1]["text"] = last["content"][-1]["text"].rstrip()
+        return messages if self._traits.mixes_results else [part for message in messages for part in _apart(message)]
 
     def _reasoning(self, block: Json) -> Json | None:
         """A block that this vendor signed: other models refuse it. `data` that is no base64 is not Bedrock's."""
-        data, signature = block.get("data"), text_or(block.get("signature"))
-        if block.get("type") == "redacted_thinking" and not self._signer and _is_base64(data):
-            return {"reasoningContent": {"redactedContent": data}}
-        signer, colon, rest = signature.rpartition(":")
-        if block.get("type") != "thinking" or not rest or signer + colon != self._signer:
+        sealed = text_or(block.get("data" if block.get("type") == "redacted_thinking" else "signature"))
+        signer, colon, own = sealed.rpartition(":")
+        if not own or signer + colon != self._signer:
             return None
-        return {"reasoningContent": {"reasoningText": {"text": text_or(block.get("thinking")), "signature": rest}}}
+        match block.get("type"):
+            case "redacted_thinking" if _is_base64(own):
+                return {"reasoningContent": {"redactedContent": own}}
+            case "thinking":
+                spoken = {"text": text_or(block.get("thinking")), "signature": own}
+                return {"reasoningContent": {"reasoningText": spoken}}
+        return None
 
     def _tool_use(self, call: Json) -> Json:
-        custom = call.get("custom")
-        if isinstance(custom, dict):
-            name, given = text_or(custom.get("name")), {"input": text_or(custom.get("input"))}
-        else:
-            function = mapping(call.get("function"))
-            name, given = text_or(function.get("name")), tool_input(function.get("arguments"))
+        function = mapping(call.get("function"))
+        name, given = text_or(function.get("name")), tool_input(function.get("arguments"))
         if self._has_tools:
             return {"toolUse": {"toolUseId": _call_id(call.get("id")), "name": name, "input": given}}
         self._names[text_or(call.get("id"))] = name
         return {"text": f"[called {name} with {as_json(given)}]"}
-
-    def _legacy_id(self) -> str:
-        return f"function_call_{self._function_calls}"
 
 
 def _accompany(content: list[Json]) -> None:
@@ -166,9 +140,7 @@ def _call_id(known: Any) -> str:
     return f"call_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
 
 
-def _is_base64(data: Any) -> bool:
-    if not isinstance(data, str) or not data:
-        return False
+def _is_base64(data: str) -> bool:
     try:
         base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, mapping, text_or
+from llama_stack.dialects.chat.values import Json, mapping, text_or
 from llama_stack.dialects.converse.completions import MALFORMED
 from llama_stack.dialects.openai import errors as openai_errors
 from llama_stack.dialects.openai.errors import MESSAGE_CHARS_MAX, UNREADABLE

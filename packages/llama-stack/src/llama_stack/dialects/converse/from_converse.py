@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import completion
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 from llama_stack.dialects.converse.completions import cited, finish_members, reply_members, usage_of
-from llama_stack.dialects.converse.to_converse import Reading
-
-_AS_IT_IS = Reading()
+from llama_stack.dialects.converse.to_converse import AS_IT_IS, Reading
 
 
-def completion_of(reply: Json, *, id: str, model: str, created: int, reading: Reading = _AS_IT_IS) -> Json:
+def completion_of(reply: Json, *, id: str, model: str, created: int, reading: Reading = AS_IT_IS) -> Json:
     """`created` in seconds since 1970."""
     message = _message(objects(mapping(mapping(reply.get("output")).get("message")).get("content")), reading)
     finish = finish_members(
@@ -18,13 +17,9 @@ def completion_of(reply: Json, *, id: str, model: str, created: int, reading: Re
     choice: Json = {"index": 0, "message": message, "logprobs": None, **finish}
     if fields := reply.get("additionalModelResponseFields"):
         choice["additionalModelResponseFields"] = fields
+    usage = usage_of(mapping(reply.get("usage")))
     return {
-        "id": id,
-        "object": "chat.completion",
-        "created": created,
-        "model": model,
-        "choices": [choice],
-        "usage": usage_of(mapping(reply.get("usage"))),
+        **completion(id=id, model=model, created=created, choices=[choice], usage=usage),
         **reply_members(reply),
     }
 
@@ -92,7 +87,7 @@ class _Said:
 def kept_reasoning(spoken: Json, redacted: object, reading: Reading) -> Json | None:
     """A block to send back later; one without a signature has nothing that its text has not."""
     if isinstance(redacted, str) and redacted:
-        return {"type": "redacted_thinking", "data": redacted}
+        return {"type": "redacted_thinking", "data": reading.signer + redacted}
     if signature := text_or(spoken.get("signature")):
         return {
             "type": "thinking",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 _LISTS: Final = (
     ("contentPolicy", "filters", "type"),

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, decoded_text, mapping, objects, parsed_data_url, text_or
+from llama_stack.dialects.chat.values import Json, decoded_text, mapping, objects, parsed_data_url, text_or
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 
 S3: Final = "s3://"

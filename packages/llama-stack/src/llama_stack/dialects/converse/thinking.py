@@ -15,7 +15,7 @@ from typing import Final
 
 from llama_stack.dialects.anthropic.messages_content import conversation
 from llama_stack.dialects.anthropic.messages_thinking import thinking_members
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 from llama_stack.dialects.converse.families import Traits, foundation_of
 from llama_stack_api.errors import UnsupportedParameter
 

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, without_nulls
+from llama_stack.dialects.chat.requests import NOT_THE_MODELS, limit_of, refuse, stops_of
+from llama_stack.dialects.chat.values import Json, mapping, without_nulls
 from llama_stack.dialects.converse.conversation import conversation, signed_by
 from llama_stack.dialects.converse.families import Traits, traits_of, vendor_of
 from llama_stack.dialects.converse.thinking import thinking_fields
@@ -36,10 +36,6 @@ _TRANSLATED: Final = frozenset({
     "parallel_tool_calls", "stream", "stream_options",
 })  # fmt: skip
 
-_NOT_THE_MODELS: Final = frozenset({
-    "store", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "cache_control",
-})  # fmt: skip
-
 _CONVERSES: Final = (
     "guardrailConfig", "performanceConfig", "requestMetadata", "additionalModelRequestFields",
     "additionalModelResponseFieldPaths",
@@ -49,12 +45,6 @@ _REFUSED: Final = frozenset({
     "audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "modalities", "moderation",
     "n", "prediction", "presence_penalty", "seed", "top_logprobs", "verbosity", "web_search_options",
 })  # fmt: skip
-
-_MEANS_NOTHING: Final[Mapping[str, Any]] = {
-    "n": 1, "frequency_penalty": 0, "presence_penalty": 0, "logprobs": False, "top_logprobs": 0, "logit_bias": {},
-    "verbosity": "medium", "modalities": ["text"],
-}  # fmt: skip
-"""Values of what is refused that ask for nothing."""
 
 _TIERS: Final = ("default", "flex", "priority", "reserved")
 _METADATA: Final = re.compile(r"[a-zA-Z0-9\s:_@$#=/+,.-]{1,256}")
@@ -71,6 +61,9 @@ class Reading:
     answer_tool: str | None = None
     calls_max: int | None = None
     signer: str = ""
+
+
+AS_IT_IS: Final = Reading()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +83,7 @@ def converse_request(
     offer = offer_of(chat, traits)
     vendor = vendor_of(model)
     system, messages = conversation(chat.get("messages"), traits, vendor=vendor, has_tools=offer.config is not None)
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens") or max_tokens
+    limit = limit_of(chat) or max_tokens
     tier = chat.get("service_tier")
     body: Json = without_nulls({
         "messages": messages,
@@ -110,9 +103,8 @@ def converse_request(
 
 
 def _refuse(chat: Json, guardrail: Json | None) -> None:
-    for name, value in chat.items():
-        if name in _REFUSED and value is not None and value != _MEANS_NOTHING.get(name):
-            raise UnsupportedParameter(f"Bedrock's Converse has no '{name}'. Leave it out.", param=name)
+    for name in sorted(_REFUSED):
+        refuse(chat, name, "Bedrock's Converse")
     if guardrail and chat.get("guardrailConfig"):
         raise UnsupportedParameter(
             "'guardrailConfig' is set by the operator of this server. Leave it out.", param="guardrailConfig"
@@ -125,12 +117,12 @@ def _refuse(chat: Json, guardrail: Json | None) -> None:
 
 
 def _inference(chat: Json, limit: int | None) -> Json:
-    stop, temperature = chat.get("stop"), chat.get("temperature")
+    temperature = chat.get("temperature")
     return without_nulls({
         "maxTokens": limit,
         "temperature": None if temperature is None else min(temperature, 1),
         "topP": chat.get("top_p"),
-        "stopSequences": [stop] if isinstance(stop, str) else stop or None,
+        "stopSequences": stops_of(chat),
     })  # fmt: skip
 
 
@@ -146,7 +138,7 @@ def _printable(value: Any) -> str:
 
 
 def _model_fields(chat: Json, traits: Traits, offer: Offer, model: str, limit: int | None) -> Json:
-    known = {*_TRANSLATED, *_NOT_THE_MODELS, *_CONVERSES, *_REFUSED}
+    known = {*_TRANSLATED, *NOT_THE_MODELS, *_CONVERSES, *_REFUSED, "cache_control"}
     fields: Json = {name: value for name, value in chat.items() if name not in known and value is not None}
     forced = "toolChoice" in (offer.config or {})
     fields |= thinking_fields(chat, traits, model=model, forced=forced, max_tokens=limit)

@@ -17,7 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.requests import name_of, object_schema, offered_tools
+from llama_stack.dialects.chat.values import Json, as_json, mapping, text_or, without_nulls
 from llama_stack.dialects.converse.families import Traits
 from llama_stack_api.errors import UnsupportedParameter
 
@@ -37,7 +38,7 @@ class Offer:
 
 def offer_of(chat: Json, traits: Traits) -> Offer:
     """`UnsupportedParameter` for what the model cannot be asked for."""
-    tools, choice = _offered(chat)
+    tools, choice = offered_tools(chat)
     specs = [{"toolSpec": _spec(tool, traits)} for tool in tools] if choice != "none" else []
     if specs and not traits.tools:
         raise UnsupportedParameter(f"The model '{chat.get('model')}' cannot call tools.", param="tools")
@@ -57,15 +58,6 @@ def offer_of(chat: Json, traits: Traits) -> Offer:
     return _answered_by_tool(chat, specs, schema, traits)
 
 
-def _offered(chat: Json) -> tuple[list[Json], Any]:
-    tools, choice = objects(chat.get("tools")), chat.get("tool_choice")
-    if mapping(choice).get("type") == "allowed_tools":
-        allowed = mapping(mapping(choice).get("allowed_tools")) or mapping(choice)
-        names = {_named(reference) for reference in objects(allowed.get("tools"))}
-        return [tool for tool in tools if _named(tool) in names], allowed.get("mode")
-    return tools, choice
-
-
 def _spec(tool: Json, traits: Traits) -> Json:
     if tool.get("type") != "function":
         raise UnsupportedParameter(
@@ -75,13 +67,9 @@ def _spec(tool: Json, traits: Traits) -> Json:
     return without_nulls({
         "name": function.get("name"),
         "description": text_or(function.get("description")).strip() or None,
-        "inputSchema": {"json": _object_schema(mapping(function.get("parameters")))},
+        "inputSchema": {"json": object_schema(mapping(function.get("parameters")))},
         "strict": (function.get("strict") or None) if traits.schemas else None,
     })  # fmt: skip
-
-
-def _object_schema(schema: Json) -> Json:
-    return schema if "type" in schema else {"type": "object", "properties": {}, **schema}
 
 
 def _chosen(specs: list[Json], choice: Any, traits: Traits) -> Json:
@@ -91,9 +79,9 @@ def _chosen(specs: list[Json], choice: Any, traits: Traits) -> Json:
         case "required" if "any" in traits.forces:
             return {"tools": specs, "toolChoice": {"any": {}}}
         case {"type": "function"} if "tool" in traits.forces:
-            return {"tools": specs, "toolChoice": {"tool": {"name": _named(choice)}}}
+            return {"tools": specs, "toolChoice": {"tool": {"name": name_of(choice)}}}
         case {"type": "function"} if "any" in traits.forces:
-            only = [spec for spec in specs if spec["toolSpec"]["name"] == _named(choice)]
+            only = [spec for spec in specs if spec["toolSpec"]["name"] == name_of(choice)]
             return {"tools": only or specs, "toolChoice": {"any": {}}}
     raise UnsupportedParameter(f"The model takes no 'tool_choice' such as {choice!r}.", param="tool_choice")
 
@@ -120,13 +108,9 @@ def _answered_by_tool(chat: Json, specs: list[Json], schema: Json, traits: Trait
     answer = {
         "name": name,
         "description": f"{_TELL_ANSWER} {wanted}" if wanted else _TELL_ANSWER,
-        "inputSchema": {"json": _object_schema(mapping(schema.get("schema")))},
+        "inputSchema": {"json": object_schema(mapping(schema.get("schema")))},
     }
     forced: Json = {"any": {}} if specs or "tool" not in traits.forces else {"tool": {"name": name}}
     if specs and "any" not in traits.forces:
         raise UnsupportedParameter("The model takes no 'response_format' beside tools.", param="response_format")
     return Offer({"tools": [*specs, {"toolSpec": answer}], "toolChoice": forced}, answer_tool=name)
-
-
-def _named(reference: Json) -> Any:
-    return mapping(reference.get("function")).get("name") or reference.get("name")

@@ -15,7 +15,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json, as_json, data_url, mapping, objects, text_or
+from llama_stack.dialects.chat.chunks import numbered
+from llama_stack.dialects.chat.values import Json, as_json, data_url, mapping, objects, text_or
 from llama_stack.dialects.gemini.endings import finish_members
 from llama_stack.dialects.gemini.grounding import annotations_of
 from llama_stack.dialects.gemini.signatures import block_of, extra_content
@@ -52,9 +53,8 @@ class Candidate:
     def ending(self) -> tuple[list[Json], Json]:
         """The deltas that only the end can tell, and `finish_reason`."""
         annotations = annotations_of(self._grounding, "".join(self._text)) if self._grounding else []
-        numbered = [{"index": index, **each} for index, each in enumerate(annotations)]
         finish = finish_members(self._finish_reason, calls=self._calls > 0)
-        return [{"annotations": numbered}] if numbered else [], finish
+        return [{"annotations": numbered(annotations)}] if annotations else [], finish
 
     def _part(self, part: Json) -> Iterator[Json]:
         signature = text_or(part.get("thoughtSignature"))

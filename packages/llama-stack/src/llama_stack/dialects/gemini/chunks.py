@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.chunks import ChunkHead
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 from llama_stack.dialects.gemini.candidates import Candidate, completion_id
 from llama_stack.dialects.gemini.endings import completion_usage
 from llama_stack.dialects.gemini.logprobs import logprobs_of
@@ -24,7 +23,7 @@ class GeminiChunks:
         self._include_usage = include_usage
         self._choices = choices
         self._one_call = one_call
-        self._head: Json = {"id": "", "object": "chat.completion.chunk", "created": created, "model": model}
+        self._head = ChunkHead(id="", model=model, created=created)
         self._reply_id = ""
         self._candidates: dict[int, Candidate] = {}
         self._usage: Json = {}
@@ -44,31 +43,27 @@ class GeminiChunks:
         chunks = []
         for candidate in self._candidates.values():
             deltas, finish = candidate.ending()
-            chunks += [self._chunk(candidate.index, delta) for delta in deltas]
-            chunks.append(self._chunk(candidate.index, {}, **finish))
+            chunks += [self._head.chunk(delta, index=candidate.index) for delta in deltas]
+            chunks.append(self._head.chunk({}, index=candidate.index, **finish))
         if self._include_usage:
-            chunks.append({**self._head, "choices": [], "usage": completion_usage(self._usage)})
+            chunks.append(self._head.usage(completion_usage(self._usage)))
         return chunks
 
     def _name(self, event: Json) -> None:
-        if not self._head["id"]:
+        if not self._head.id:
             self._reply_id = text_or(event.get("responseId"))
-            self._head["id"] = completion_id(self._reply_id)
-            self._head["model"] = text_or(event.get("modelVersion")) or self._head["model"]
+            self._head.id = completion_id(self._reply_id)
+            self._head.model = text_or(event.get("modelVersion")) or self._head.model
 
     def _take(self, said: Json) -> list[Json]:
         index = said["index"] if isinstance(said.get("index"), int) else 0
         chunks = []
         if index not in self._candidates:
             self._candidates[index] = Candidate(index, reply_id=self._reply_id, one_call=self._one_call)
-            chunks.append(self._chunk(index, {"role": "assistant", "content": ""}))
+            chunks.append(self._head.begin(index=index))
         deltas = self._candidates[index].deltas(said)
         logprobs = logprobs_of(said.get("logprobsResult"))
         if logprobs is not None:
             first, *deltas = deltas or [{}]
-            chunks.append(self._chunk(index, first, logprobs=logprobs))
-        return [*chunks, *(self._chunk(index, delta) for delta in deltas)]
-
-    def _chunk(self, index: int, delta: Json, **members: Any) -> Json:
-        choice: Json = {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
-        return {**self._head, "choices": [{**choice, **members}]}
+            chunks.append(self._head.chunk(first, index=index, logprobs=logprobs))
+        return [*chunks, *(self._head.chunk(delta, index=index) for delta in deltas)]

@@ -14,8 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.arguments import tool_input
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.history import with_function_calls
+from llama_stack.dialects.chat.turns import BEGINNING
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 from llama_stack.dialects.gemini.generations import signs_calls
 from llama_stack.dialects.gemini.parts import parts_of, text_of
 from llama_stack.dialects.gemini.signatures import sign, signature_of_call, signatures_in
@@ -28,13 +30,13 @@ def conversation(messages: Any, model: str) -> tuple[Json | None, list[Json]]:
     """`systemInstruction`, None if there is none, and `contents`."""
     system: list[Json] = []
     contents = _Contents(newest=signs_calls(model))
-    for message in objects(messages):
+    for message in with_function_calls(messages):
         match message.get("role"):
             case "system" | "developer":
                 system += [{"text": text}] if (text := text_of(message.get("content"))) else []
             case "assistant":
                 contents.answer(message)
-            case "tool" | "function":
+            case "tool":
                 contents.result(message)
             case _:
                 contents.add("user", parts_of(message.get("content")))
@@ -66,7 +68,10 @@ class _Contents:
         self._shown: list[Json] = []
 
     def finished(self) -> list[Json]:
+        """A call is refused that follows nothing."""
         self._settle()
+        if self._contents and self._contents[0]["role"] == "model":
+            self._contents.insert(0, {"role": "user", "parts": [{"text": BEGINNING}]})
         return self._contents
 
     def add(self, role: str, parts: list[Json]) -> None:
@@ -87,15 +92,12 @@ class _Contents:
         answer.texts += parts_of(message.get("content")) + parts_of(message.get("refusal"))
         answer.signatures += signatures_in(message.get("thinking_blocks"))
         said = objects(message.get("tool_calls"))
-        legacy = message.get("function_call")
-        if isinstance(legacy, dict):
-            said = [*said, {"id": text_or(legacy.get("name")), "function": legacy}]
         answer.calls += [self._call(call) for call in said]
         answer.names += [(text_or(call.get("id")), _name(call)) for call in said]
 
     def result(self, message: Json) -> None:
         self._settle_answer()
-        known = message.get("tool_call_id") if message.get("role") == "tool" else message.get("name")
+        known = message.get("tool_call_id")
         at = next((at for at, (identifier, _) in enumerate(self._names) if identifier == known), None)
         if at is None:
             raise InvalidRequest(f"'tool_call_id' {known!r} answers no call of the message before.", param="messages")
@@ -132,12 +134,7 @@ class _Contents:
         self._results, self._shown = [], []
 
     def _call(self, call: Json) -> Json:
-        custom = call.get("custom")
-        if isinstance(custom, dict):
-            arguments: Json = {"input": text_or(custom.get("input"))}
-        else:
-            arguments = tool_input(mapping(call.get("function")).get("arguments"))
-        made: Json = {"name": _name(call), "args": arguments}
+        made: Json = {"name": _name(call), "args": tool_input(mapping(call.get("function")).get("arguments"))}
         if self._newest and (identifier := text_or(call.get("id"))):
             made["id"] = identifier
         signature = signature_of_call(call)
@@ -145,4 +142,4 @@ class _Contents:
 
 
 def _name(call: Json) -> str:
-    return text_or((mapping(call.get("custom")) or mapping(call.get("function"))).get("name"))
+    return text_or(mapping(call.get("function")).get("name"))

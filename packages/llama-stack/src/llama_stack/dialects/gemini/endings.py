@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import count, usage_members
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 FINISH_REASONS: Final = {
     "STOP": "stop",
@@ -52,25 +53,15 @@ def finish_members(reason: Any, *, calls: bool) -> Json:
 def completion_usage(metadata: Any) -> Json:
     """Token counts: what Google's own tools put into the prompt is part of it, thoughts are part of the answer."""
     counts = mapping(metadata)
-    prompt = _count(counts, "promptTokenCount") + _count(counts, "toolUsePromptTokenCount")
-    thought = _count(counts, "thoughtsTokenCount")
-    completion = _count(counts, "candidatesTokenCount") + thought
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        "prompt_tokens_details": {
-            "cached_tokens": _count(counts, "cachedContentTokenCount"),
-            "audio_tokens": _of_modality(counts.get("promptTokensDetails"), "AUDIO"),
-        },
-        "completion_tokens_details": {"reasoning_tokens": thought},
-    }
+    thought = count(counts, "thoughtsTokenCount")
+    return usage_members(
+        count(counts, "promptTokenCount") + count(counts, "toolUsePromptTokenCount"),
+        count(counts, "candidatesTokenCount") + thought,
+        cached=count(counts, "cachedContentTokenCount"),
+        thought=thought,
+        audio_tokens=_of_modality(counts.get("promptTokensDetails"), "AUDIO"),
+    )
 
 
 def _of_modality(details: Any, modality: str) -> int:
-    return sum(_count(each, "tokenCount") for each in objects(details) if each.get("modality") == modality)
-
-
-def _count(counts: Json, name: str) -> int:
-    value = counts.get(name)
-    return int(value) if isinstance(value, int | float) and 0 <= value < float("inf") else 0
+    return sum(count(each, "tokenCount") for each in objects(details) if each.get("modality") == modality)

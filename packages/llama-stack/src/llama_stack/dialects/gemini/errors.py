@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 from llama_stack.dialects.gemini.endings import FAILURES
 from llama_stack.dialects.openai import errors as openai_errors
 from llama_stack.dialects.openai.errors import MESSAGE_CHARS_MAX, UNREADABLE

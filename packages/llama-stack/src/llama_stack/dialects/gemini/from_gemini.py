@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from llama_stack.dialects.anthropic.values import Json, objects, text_or
+from llama_stack.dialects.chat.completions import completion
+from llama_stack.dialects.chat.values import Json, objects, text_or
 from llama_stack.dialects.gemini.candidates import Candidate, completion_id, message_of
 from llama_stack.dialects.gemini.endings import completion_usage
 from llama_stack.dialects.gemini.logprobs import logprobs_of
@@ -11,17 +12,16 @@ from llama_stack.dialects.gemini.logprobs import logprobs_of
 def completion_of(reply: Json, *, model: str, created: int, one_call: bool = False) -> Json:
     """`created` in seconds since 1970; `model` for replies that name none. `one_call`: as `Candidate` has it."""
     reply_id = text_or(reply.get("responseId"))
-    return {
-        "id": completion_id(reply_id),
-        "object": "chat.completion",
-        "created": created,
-        "model": text_or(reply.get("modelVersion")) or model,
-        "choices": [
+    return completion(
+        id=completion_id(reply_id),
+        model=text_or(reply.get("modelVersion")) or model,
+        created=created,
+        choices=[
             _choice(candidate, Candidate(_place(candidate, at), reply_id=reply_id, one_call=one_call))
             for at, candidate in enumerate(objects(reply.get("candidates")))
         ],
-        "usage": completion_usage(reply.get("usageMetadata")),
-    }
+        usage=completion_usage(reply.get("usageMetadata")),
+    )
 
 
 def _choice(said: Json, candidate: Candidate) -> Json:

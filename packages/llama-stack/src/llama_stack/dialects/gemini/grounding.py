@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import url_citation
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 
 def annotations_of(metadata: Any, text: str) -> list[Json]:
@@ -21,8 +22,7 @@ def annotations_of(metadata: Any, text: str) -> list[Json]:
         for index in indices if isinstance(indices, list) else ():
             page = pages[index] if isinstance(index, int) and 0 <= index < len(pages) else {}
             if url := text_or(page.get("uri")):
-                cited = {"start_index": start, "end_index": end, "url": url, "title": text_or(page.get("title"))}
-                found.append({"type": "url_citation", "url_citation": cited})
+                found.append(url_citation(url, page.get("title"), start, end))
     return found
 
 

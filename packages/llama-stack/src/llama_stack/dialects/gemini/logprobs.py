@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import token_logprob
+from llama_stack.dialects.chat.values import Json, mapping, objects
 
 
 def logprobs_of(result: Any) -> Json | None:
@@ -23,10 +24,4 @@ def logprobs_of(result: Any) -> Json | None:
 
 
 def _token(said: Json) -> Json:
-    token = text_or(said.get("token"))
-    logprob = said.get("logProbability")
-    return {
-        "token": token,
-        "logprob": logprob if isinstance(logprob, int | float) else 0.0,
-        "bytes": list(token.encode(errors="replace")),
-    }
+    return token_logprob(said.get("token"), said.get("logProbability"))

@@ -14,7 +14,7 @@ import mimetypes
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, parsed_data_url, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, parsed_data_url, text_or
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 
 FILES_API: Final = "https://generativelanguage.googleapis.com/v1beta/"
@@ -76,7 +76,10 @@ def _from_address(url: str) -> Json:
 
 
 def _is_googles(url: str) -> bool:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
     return parts.scheme == "gs" or url.startswith(f"{FILES_API}files/") or parts.hostname in _VIDEO_HOSTS
 
 
@@ -97,7 +100,7 @@ def _file(file: Json) -> Json:
 
 
 def _file_at(uri: str, name: str) -> Json:
-    media = _media_type(urlsplit(name).path)
+    media = _media_type(name.partition("?")[0])
     if media is None and urlsplit(uri).hostname in _VIDEO_HOSTS:
         media = "video/*"
     return {"fileData": {"fileUri": uri} if media is None else {"fileUri": uri, "mimeType": media}}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 
 PREFIX: Final = "gemini:"
 DUMMY: Final = "skip_thought_signature_validator"

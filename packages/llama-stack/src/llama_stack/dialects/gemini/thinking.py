@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 from llama_stack.dialects.gemini.generations import generation
 from llama_stack_api.errors import UnsupportedParameter
 

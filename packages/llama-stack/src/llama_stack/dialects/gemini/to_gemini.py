@@ -17,10 +17,10 @@ business of the model's (`store`, `metadata`, `user`, …).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, text_or, without_nulls
+from llama_stack.dialects.chat.requests import NOT_THE_MODELS, limit_of, refuse_unknown, stops_of
+from llama_stack.dialects.chat.values import Json, mapping, text_or, without_nulls
 from llama_stack.dialects.gemini.contents import conversation
 from llama_stack.dialects.gemini.thinking import thinking_config
 from llama_stack.dialects.gemini.tools import tool_members
@@ -32,18 +32,9 @@ _TRANSLATED: Final = frozenset({
     "tool_choice", "parallel_tool_calls", "web_search_options", "stream", "stream_options", "extra_body",
 })  # fmt: skip
 
-_NOT_THE_MODELS: Final = frozenset({
-    "store", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options",
-    "prompt_cache_retention",
-})  # fmt: skip
-
 _GOOGLES: Final = frozenset({
     "top_k", "safety_settings", "cached_content", "thinking_config", "media_resolution", "labels",
 })  # fmt: skip
-
-_MEANS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
-    "logit_bias": ({},), "verbosity": ("medium",), "modalities": (["text"],), "service_tier": ("auto", "default"),
-}  # fmt: skip
 
 _SEED_BITS: Final = 0x7FFF_FFFF
 
@@ -69,21 +60,17 @@ def gemini_request(chat: Json) -> Json:
 
 
 def _refuse_unknown(chat: Json, own: Json) -> None:
-    known = _TRANSLATED | _NOT_THE_MODELS | _GOOGLES
-    for name, value in chat.items():
-        if name not in known and value is not None and value not in _MEANS_NOTHING.get(name, ()):
-            raise UnsupportedParameter(f"Gemini's API has no '{name}'. Leave it out.", param=name)
+    refuse_unknown(chat, _TRANSLATED | NOT_THE_MODELS | _GOOGLES, "Gemini's API")
     for path, members in (("extra_body", mapping(chat.get("extra_body")).keys() - {"google"}), ("google", own.keys())):
         if unknown := sorted(set(members) - (_GOOGLES if path == "google" else set())):
             raise UnsupportedParameter(f"'extra_body' holds '{unknown[0]}', which is not known.", param="extra_body")
 
 
 def _sampling(chat: Json, googles: Json) -> Json:
-    stop, seed = chat.get("stop"), chat.get("seed")
-    wanted = chat.get("n")
+    seed, wanted = chat.get("seed"), chat.get("n")
     return without_nulls({
-        "maxOutputTokens": chat.get("max_completion_tokens") or chat.get("max_tokens"),
-        "stopSequences": [stop] if isinstance(stop, str) else stop or None,
+        "maxOutputTokens": limit_of(chat),
+        "stopSequences": stops_of(chat),
         "temperature": chat.get("temperature"),
         "topP": chat.get("top_p"),
         "topK": googles.get("top_k"),

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, without_nulls
+from llama_stack.dialects.chat.requests import name_of
+from llama_stack.dialects.chat.values import Json, mapping, objects, without_nulls
 from llama_stack_api.errors import UnsupportedParameter
 
 GOOGLES: Final = {
@@ -81,13 +82,9 @@ def _calling(choice: Any, functions: list[Json]) -> Json | None:
         case "required":
             return {"mode": "ANY"}
         case {"type": "function"}:
-            return {"mode": "ANY", "allowedFunctionNames": [_named(choice)]}
+            return {"mode": "ANY", "allowedFunctionNames": [name_of(choice)]}
         case {"type": "allowed_tools"}:
             allowed = mapping(choice.get("allowed_tools")) or choice
             mode = "ANY" if allowed.get("mode") == "required" else "VALIDATED"
-            return {"mode": mode, "allowedFunctionNames": [_named(tool) for tool in objects(allowed.get("tools"))]}
+            return {"mode": mode, "allowedFunctionNames": [name_of(tool) for tool in objects(allowed.get("tools"))]}
     raise UnsupportedParameter(f"Gemini's models take no 'tool_choice' such as {choice!r}.", param="tool_choice")
-
-
-def _named(reference: Json) -> Any:
-    return mapping(reference.get("function")).get("name") or reference.get("name")

@@ -8,9 +8,9 @@ no ids. The usage comes with the last event or behind it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.chunks import ChunkHead
+from llama_stack.dialects.chat.values import Json
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack.dialects.oci.from_oci import call_id, finish_reason
 from llama_stack.dialects.oci.said import Said, SaidCall, completion_usage, said_by
@@ -29,11 +29,8 @@ class _Choice:
 class OciChunks:
     """One stream. `complete` once every choice that began has ended."""
 
-    def __init__(
-        self, *, model: str, created: int, completion_id: str, api_format: ApiFormat, include_usage: bool
-    ) -> None:
-        self._id = completion_id
-        self._head: Json = {"id": completion_id, "object": "chat.completion.chunk", "created": created, "model": model}
+    def __init__(self, *, model: str, created: int, id: str, api_format: ApiFormat, include_usage: bool) -> None:
+        self._head = ChunkHead(id=id, model=model, created=created)
         self._repeats = api_format is not ApiFormat.GENERIC
         self._include_usage = include_usage
         self._usage: Json = {}
@@ -57,19 +54,20 @@ class OciChunks:
         choice = self._choices.get(said.index)
         if choice is None:
             choice = self._choices[said.index] = _Choice()
-            chunks.append(self._chunk(said.index, {"role": "assistant", "content": ""}))
+            chunks.append(self._head.begin(index=said.index))
         if choice.finished:
             return chunks
-        chunks += [self._chunk(said.index, delta, said.logprobs) for delta in self._deltas(choice, said)]
+        deltas = self._deltas(choice, said)
+        chunks += [self._head.chunk(delta, index=said.index, logprobs=said.logprobs) for delta in deltas]
         if said.finish_reason is not None:
             choice.finished = True
             reason = finish_reason(said, called=bool(choice.calls))
-            chunks.append(self._chunk(said.index, {}, finish_reason=reason))
+            chunks.append(self._head.chunk({}, index=said.index, finish_reason=reason))
         return chunks
 
     def finish(self) -> list[Json]:
         """The usage, if it was asked for."""
-        return [{**self._head, "choices": [], "usage": completion_usage(self._usage)}] if self._include_usage else []
+        return [self._head.usage(completion_usage(self._usage))] if self._include_usage else []
 
     def _deltas(self, choice: _Choice, said: Said) -> list[Json]:
         deltas: list[Json] = []
@@ -101,11 +99,7 @@ class OciChunks:
         if not call.name and choice.calls:
             return {"index": len(choice.calls) - 1, "function": {"arguments": call.arguments}}
         position = len(choice.calls)
-        known = call_id(call.id, self._id, index, position)
+        known = call_id(call.id, self._head.id, index, position)
         choice.calls.append(known)
         function = {"name": call.name, "arguments": call.arguments}
         return {"index": position, "id": known, "type": "function", "function": function}
-
-    def _chunk(self, index: int, delta: Json, logprobs: Json | None = None, **members: Any) -> Json:
-        choice = {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": None, **members}
-        return {**self._head, "choices": [choice]}

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.arguments import tool_input
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.requests import offered_tools
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or, without_nulls
 from llama_stack.dialects.oci.content import text_of
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack.dialects.oci.generic import functions_of, messages_of
@@ -130,9 +131,10 @@ class _History:
 
 
 def _refuse_choice(chat: Json) -> None:
-    if not chat.get("tools"):
+    tools, choice = offered_tools(chat)
+    if not tools:
         return
-    if chat.get("tool_choice") not in (None, "auto", "none"):
+    if choice not in (None, "auto", "none"):
         raise unsupported("tool_choice", "This model of Cohere's takes no 'tool_choice' but auto and none.")
     if chat.get("parallel_tool_calls") is False:
         raise unsupported("parallel_tool_calls", "Cohere's models at Oracle take no 'parallel_tool_calls': false.")
@@ -140,7 +142,7 @@ def _refuse_choice(chat: Json) -> None:
 
 def _tools(chat: Json) -> Json:
     functions = functions_of(chat)
-    if not functions or chat.get("tool_choice") == "none":
+    if not functions or offered_tools(chat)[1] == "none":
         return {}
     return {
         "tools": [
@@ -183,7 +185,7 @@ def _tools_v2(chat: Json) -> Json:
     if not functions:
         return {}
     request: Json = {}
-    match chat.get("tool_choice"):
+    match offered_tools(chat)[1]:
         case None | "auto":
             pass
         case "none" | "required" as mode:

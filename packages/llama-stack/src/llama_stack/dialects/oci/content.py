@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, text_or
+from llama_stack.dialects.chat.values import Json, text_or
 from llama_stack.dialects.openai import errors as openai_errors
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack_api.errors import ContentFiltered, LlamaStackError
@@ -56,7 +56,7 @@ def error_of_reply(status: int, headers: Mapping[str, str], body: bytes, provide
     return openai_errors.error_of_reply(status, headers, msgspec.json.encode(error), provider)
 
 
-def error_in_event(event: Json, provider: str, mask: Callable[[str], str] = str) -> LlamaStackError | None:
+def error_of_event(event: Json, provider: str, mask: Callable[[str], str] = str) -> LlamaStackError | None:
     """The error that an event of a stream that began as a success amounts to."""
     message = event.get("errorMessage") or event.get("message")
     if isinstance(message, str) and message:

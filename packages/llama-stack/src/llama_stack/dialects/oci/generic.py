@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.requests import offered_tools
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or, without_nulls
 from llama_stack.dialects.oci.content import parts_of, text_of, text_part
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack.dialects.oci.parameters import parameters, unsupported
@@ -45,7 +46,7 @@ def messages_of(chat: Json, api_format: ApiFormat) -> list[Json]:
 def functions_of(chat: Json) -> list[Json]:
     """The functions that may be called, each `name`, `description`, `parameters`."""
     functions = []
-    for tool in objects(chat.get("tools")):
+    for tool in offered_tools(chat)[0]:
         if tool.get("type") != "function":
             raise unsupported("tools", f"Oracle takes no tools of type {tool.get('type')!r}. Give functions.")
         function = mapping(tool.get("function"))
@@ -64,7 +65,7 @@ def _tool_members(chat: Json) -> Json:
     if not tools:
         return {}
     request: Json = {"tools": tools}
-    match chat.get("tool_choice"):
+    match offered_tools(chat)[1]:
         case None:
             pass
         case str() as mode if mode in _CHOICES:

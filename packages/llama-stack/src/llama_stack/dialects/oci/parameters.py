@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, without_nulls
+from llama_stack.dialects.chat.requests import limit_of, stops_of
+from llama_stack.dialects.chat.values import Json, mapping, without_nulls
 from llama_stack.dialects.oci.content import parts_of
 from llama_stack.dialects.oci.formats import ApiFormat
 from llama_stack.dialects.oci.schemas import plain_schema
@@ -39,14 +40,6 @@ KNOWN: Final[Mapping[ApiFormat, frozenset[str]]] = {
     ApiFormat.COHEREV2: _TRANSLATED | {"reasoning_effort"},
 }
 
-_NOT_THE_MODELS: Final = frozenset({
-    "store", "metadata", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "user",
-    "safety_identifier",
-})  # fmt: skip
-_MEANS_NOTHING: Final[Mapping[str, Any]] = {
-    "n": 1, "logprobs": False, "top_logprobs": 0, "logit_bias": {}, "verbosity": "medium", "modalities": ["text"],
-    "service_tier": "auto",
-}  # fmt: skip
 _SAME: Final = {
     "temperature": "temperature", "top_p": "topP", "top_k": "topK", "frequency_penalty": "frequencyPenalty",
     "presence_penalty": "presencePenalty", "seed": "seed",
@@ -56,25 +49,15 @@ _VERBOSITIES: Final = ("low", "medium", "high")
 _TIERS: Final = ("auto", "default", "priority")
 
 
-def refuse_unknown(chat: Json, api_format: ApiFormat) -> None:
-    """`UnsupportedParameter` for what the format cannot say."""
-    for name, value in chat.items():
-        if name in KNOWN[api_format] or name in _NOT_THE_MODELS or value is None:
-            continue
-        if name not in _MEANS_NOTHING or value != _MEANS_NOTHING[name]:
-            raise unsupported(name, f"Oracle's {api_format} API has no '{name}'. Leave it out.")
-
-
 def parameters(chat: Json, api_format: ApiFormat) -> Json:
     """Members of a chat request."""
     request = without_nulls({theirs: chat.get(ours) for ours, theirs in _SAME.items()})
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens")
+    limit = limit_of(chat)
     if limit is not None:
         request[_limit_of(chat, api_format)] = limit
-    stop = chat.get("stop")
-    if stop:
+    if stops := stops_of(chat):
         name = "stop" if api_format is ApiFormat.GENERIC else "stopSequences"
-        request[name] = [stop] if isinstance(stop, str) else stop
+        request[name] = stops
     if chat.get("stream"):
         request["isStream"] = True
         request["streamOptions"] = {"isIncludeUsage": True}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from llama_stack.dialects.anthropic.values import Json, as_json, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import count, token_logprob, url_citation, usage_members
+from llama_stack.dialects.chat.values import Json, as_json, mapping, objects, text_or
 
 FINISH_REASONS: Final[Mapping[str, str]] = {
     "stop": "stop",
@@ -74,16 +75,13 @@ def said_by(value: Json) -> Said:
 
 
 def completion_usage(usage: Json) -> Json:
-    prompt, completion = _count(usage, "promptTokens"), _count(usage, "completionTokens")
-    thought = _count(mapping(usage.get("completionTokensDetails")), "reasoningTokens")
-    cached = _count(mapping(usage.get("promptTokensDetails")), "cachedTokens")
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": _count(usage, "totalTokens") or prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
-        "completion_tokens_details": {"reasoning_tokens": thought},
-    }
+    members = usage_members(
+        count(usage, "promptTokens"),
+        count(usage, "completionTokens"),
+        cached=count(mapping(usage.get("promptTokensDetails")), "cachedTokens"),
+        thought=count(mapping(usage.get("completionTokensDetails")), "reasoningTokens"),
+    )
+    return members | {"total_tokens": count(usage, "totalTokens") or members["total_tokens"]}
 
 
 def _call(call: Json) -> SaidCall:
@@ -99,9 +97,8 @@ def _annotations(message: Json) -> list[Json]:
     for annotation in objects(message.get("annotations")):
         cited = mapping(annotation.get("urlCitation"))
         if cited:
-            place = {"start_index": _count(cited, "startIndex"), "end_index": _count(cited, "endIndex")}
-            page = {"url": text_or(cited.get("url")), "title": text_or(cited.get("title"))}
-            found.append({"type": "url_citation", "url_citation": {**place, **page}})
+            start, end = count(cited, "startIndex"), count(cited, "endIndex")
+            found.append(url_citation(text_or(cited.get("url")), cited.get("title"), start, end))
     return found
 
 
@@ -114,16 +111,10 @@ def _logprobs(told: Json) -> Json | None:
     likeliest = tops if isinstance(tops, list) else []
     likeliest = [*likeliest, *[None] * (len(tokens) - len(likeliest))]
     content = [
-        {**_token(token, logprob), "top_logprobs": [_token(other, value) for other, value in mapping(top).items()]}
+        {
+            **token_logprob(token, logprob),
+            "top_logprobs": [token_logprob(other, value) for other, value in mapping(top).items()],
+        }
         for token, logprob, top in zip(tokens, own, likeliest, strict=False)
     ]
     return {"content": content, "refusal": None}
-
-
-def _token(token: Any, logprob: Any) -> Json:
-    return {"token": text_or(token), "logprob": logprob, "bytes": list(text_or(token).encode(errors="replace"))}
-
-
-def _count(counts: Json, name: str) -> int:
-    value = counts.get(name)
-    return int(value) if isinstance(value, int | float) and 0 <= value < float("inf") else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 from llama_stack.dialects.openai.errors import error_in_stream
 from llama_stack_api.errors import LlamaStackError
 

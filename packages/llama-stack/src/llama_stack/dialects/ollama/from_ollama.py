@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, as_json, chat_call_id, mapping, objects, text_or
+from llama_stack.dialects.chat.completions import completion, count
+from llama_stack.dialects.chat.values import Json, as_json, chat_call_id, mapping, objects, text_or
 
 _FINISH_REASONS: Final = {"length": "length"}
 """All others are `stop`: the end, a stop sequence, a model that was loaded or put away."""
@@ -21,18 +22,19 @@ def completion_of(reply: Json, *, id: str, created: int) -> Json:
     if calls:
         message["tool_calls"] = calls
     choice = {"index": 0, "message": message, "logprobs": logprobs_of(reply)}
-    return {
-        "id": id,
-        "object": "chat.completion",
-        "created": created,
-        "model": text_or(reply.get("model")),
-        "choices": [{**choice, "finish_reason": finish_reason(reply, bool(calls))}],
-        "usage": usage_of(reply),
-    }
+    return completion(
+        id=id,
+        model=text_or(reply.get("model")),
+        created=created,
+        choices=[{**choice, "finish_reason": finish_reason(reply, bool(calls))}],
+        usage=usage_of(reply),
+    )
 
 
 def finish_reason(reply: Json, called: bool) -> str:
-    return "tool_calls" if called else _FINISH_REASONS.get(text_or(reply.get("done_reason")), "stop")
+    """An answer that was cut short is that, whatever it had called."""
+    reason = _FINISH_REASONS.get(text_or(reply.get("done_reason")), "stop")
+    return "tool_calls" if called and reason == "stop" else reason
 
 
 def tool_calls(message: Json, id: str, before: int) -> list[Json]:
@@ -54,13 +56,14 @@ def logprobs_of(reply: Json) -> Json | None:
 
 
 def usage_of(reply: Json) -> Json:
-    prompt, completion = _count(reply.get("prompt_eval_count")), _count(reply.get("eval_count"))
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    """Ollama does not tell thoughts from answers."""
+    prompt, answer = count(reply, "prompt_eval_count"), count(reply, "eval_count")
+    return {"prompt_tokens": prompt, "completion_tokens": answer, "total_tokens": prompt + answer}
 
 
 def vectors_of(reply: Json) -> tuple[Any, int]:
     """What is said to be vectors, and the tokens that they cost."""
-    return reply.get("embeddings"), _count(reply.get("prompt_eval_count"))
+    return reply.get("embeddings"), count(reply, "prompt_eval_count")
 
 
 def _token(token: Json) -> Json:
@@ -70,7 +73,3 @@ def _token(token: Json) -> Json:
 
 def _logprob(token: Json) -> Json:
     return {name: token.get(name) for name in ("token", "logprob", "bytes")}
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and value > 0 else 0

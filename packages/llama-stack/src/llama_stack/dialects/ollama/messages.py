@@ -3,7 +3,7 @@
     system, developer       system
     user                    the texts as one, the images as a list of base64 data beside it
     assistant               content, `thinking`, tool calls with their arguments as objects
-    tool, function          tool, under the name of the tool that was called
+    tool                    tool, under the name of the tool that was called
 
 A participant's `name` is left out: no template of Ollama's reads it.
 """
@@ -12,20 +12,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.arguments import tool_input
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, parsed_data_url, text_or
+from llama_stack.dialects.chat.arguments import tool_input
+from llama_stack.dialects.chat.history import with_function_calls
+from llama_stack.dialects.chat.values import Json, mapping, objects, parsed_data_url, text_or
 from llama_stack_api.errors import UnsupportedParameter
 
 THOUGHTS: Final = ("reasoning_content", "reasoning")
 """The members of an assistant's message that may hold what it thought, the first of which wins."""
 
-_ROLES: Final = {"developer": "system", "function": "tool"}
+_ROLES: Final = {"developer": "system"}
 
 
 def ollama_messages(messages: Any) -> list[Json]:
     """`UnsupportedParameter` for parts that Ollama's API has not, and for images that are not sent as data."""
     called: dict[str, str] = {}
-    return [_message(message, called) for message in objects(messages)]
+    return [_message(message, called) for message in with_function_calls(messages)]
 
 
 def _message(message: Json, called: dict[str, str]) -> Json:
@@ -79,10 +80,6 @@ def _calls(message: Json, called: dict[str, str]) -> Json:
         name, identifier = text_or(function.get("name")), text_or(call.get("id"))
         called[identifier] = name
         calls.append({"id": identifier, "function": {"name": name, "arguments": tool_input(function.get("arguments"))}})
-    legacy = message.get("function_call")
-    if isinstance(legacy, dict):
-        arguments = tool_input(legacy.get("arguments"))
-        calls.append({"function": {"name": text_or(legacy.get("name")), "arguments": arguments}})
     return {"tool_calls": calls} if calls else {}
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.requests import NOT_THE_MODELS, limit_of, offered_tools, refuse_unknown, stops_of
+from llama_stack.dialects.chat.values import Json, mapping, text_or, without_nulls
 from llama_stack.dialects.ollama.messages import ollama_messages
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 
@@ -37,17 +38,6 @@ _TRANSLATED: Final = frozenset({
     "top_logprobs",
 })  # fmt: skip
 
-_NOT_THE_MODELS: Final = frozenset({
-    "store", "metadata", "user", "safety_identifier", "prompt_cache_key", "prompt_cache_options",
-    "prompt_cache_retention",
-})  # fmt: skip
-
-_MEANS_NOTHING: Final[Mapping[str, tuple[Any, ...]]] = {
-    "n": (1,), "logit_bias": ({},), "verbosity": ("medium",), "modalities": (["text"],),
-    "service_tier": ("auto", "default"),
-}  # fmt: skip
-"""Values of what is not supported that ask for nothing."""
-
 _EFFORTS: Final[Mapping[str, bool | str]] = {
     "none": False, "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "high",
 }  # fmt: skip
@@ -63,7 +53,7 @@ def ollama_request(
 ) -> Json:
     """`keep_alive` and `options` hold where the request says nothing else. `UnsupportedParameter` names what cannot be
     asked for."""
-    _refuse_unknown(chat)
+    refuse_unknown(chat, _TRANSLATED | NOT_THE_MODELS | OWN | OPTIONS, "Ollama")
     own = {name: chat.get(name) for name in OWN if name != "options"}
     request: Json = without_nulls({
         "model": chat.get("model"),
@@ -105,18 +95,10 @@ def embed_request(
     })  # fmt: skip
 
 
-def _refuse_unknown(chat: Json) -> None:
-    known = _TRANSLATED | _NOT_THE_MODELS | OWN | OPTIONS
-    for name, value in chat.items():
-        if name not in known and value is not None and value not in _MEANS_NOTHING.get(name, ()):
-            raise _unsupported(name)
-
-
 def _options(chat: Json) -> Json:
     named = {name: chat.get(name) for name in (*_SHARED_OPTIONS, *OPTIONS)}
-    stop = chat.get("stop")
-    named["stop"] = [stop] if isinstance(stop, str) else stop or None
-    limit = chat.get("max_completion_tokens") or chat.get("max_tokens")
+    named["stop"] = stops_of(chat)
+    limit = limit_of(chat)
     named["num_predict"] = named["num_predict"] if limit is None else limit
     return {**_own_options(chat), **without_nulls(named)}
 
@@ -147,7 +129,7 @@ def _format(form: Json) -> Any:
 
 
 def _tools(chat: Json) -> list[Json]:
-    choice, tools = chat.get("tool_choice"), objects(chat.get("tools"))
+    tools, choice = offered_tools(chat)
     if choice not in (None, "auto", "none"):
         raise UnsupportedParameter(
             "Ollama cannot be made to call a tool: 'tool_choice' can be auto or none.", param="tool_choice"

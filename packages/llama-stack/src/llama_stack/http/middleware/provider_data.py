@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
+import msgspec
 from pydantic import SecretStr
 
 from llama_stack_api.errors import InvalidRequest
@@ -27,8 +27,8 @@ def provider_data(headers: Mapping[bytes, bytes]) -> Mapping[str, SecretStr]:
             f"The header X-LlamaStack-Provider-Data is larger than {BYTES_MAX} bytes.", code="invalid_provider_data"
         )
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
+        data = msgspec.json.decode(raw)  # which takes no half of a surrogate pair: a text with one cannot be sent on
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         data = None
     if not isinstance(data, dict):
         raise InvalidRequest(
@@ -36,7 +36,7 @@ def provider_data(headers: Mapping[bytes, bytes]) -> Mapping[str, SecretStr]:
             code="invalid_provider_data",
         )
     return {
-        key: SecretStr(value if isinstance(value, str) else json.dumps(value))
+        key: SecretStr(value if isinstance(value, str) else msgspec.json.encode(value).decode())
         for key, value in data.items()
         if value is not None
     }

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
+
+from llama_stack_api.errors import ModelNotFound
+
+
+def segment(name: str, *, safe: str = "") -> str:
+    """A model's name as one part of a path. `ModelNotFound` for what would lead to another."""
+    if name in ("", ".", ".."):
+        raise ModelNotFound(f"There is no model {name!r}.", param="model")
+    return quote(name, safe=safe)
 
 
 def checked_address(url: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,14 @@ _LENGTH = struct.Struct("!H")
 _FIXED_BYTES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """Of the values of the header types that are neither text nor bytes, which nobody here reads."""
 _BYTES, _TEXT = 6, 7
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 @dataclass(frozen=True, slots=True)
 class AwsEvent:
     """`headers` are those of text: `:message-type` (event, exception, error), `:event-type`, `:exception-type`."""
 
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     payload: bytes
 
 
@@ -39,6 +40,8 @@ class AwsEventReader:
 
     def __init__(self) -> None:
         self._held = bytearray()
+        self._headers = (b"", dict[str, str]())
+        """Of the last event, as bytes and read: those of most events of a stream are the same."""
 
     def feed(self, data: bytes) -> Iterator[AwsEvent]:
         held = self._held
@@ -53,24 +56,25 @@ class AwsEventReader:
                 return
             message = bytes(held[:size])
             del held[:size]
-            yield _event(message, headers_size)
+            yield self._event(message, headers_size)
 
     @property
     def complete(self) -> bool:
         """Whether the bytes so far end with a whole event."""
         return not self._held
 
-
-def _event(message: bytes, headers_size: int) -> AwsEvent:
-    end = len(message) - _CRC.size
-    if zlib.crc32(message[:end]) != _CRC.unpack_from(message, end)[0]:
-        raise ValueError("the checksum of an event is wrong")
-    body = _PRELUDE.size + headers_size
-    try:
-        headers = dict(_headers(message[_PRELUDE.size : body]))
-    except (IndexError, KeyError, UnicodeDecodeError, struct.error):
-        raise ValueError("an event's headers cannot be read") from None
-    return AwsEvent(headers, message[body:end])
+    def _event(self, message: bytes, headers_size: int) -> AwsEvent:
+        end = len(message) - _CRC.size
+        if zlib.crc32(message[:end]) != _CRC.unpack_from(message, end)[0]:
+            raise ValueError("the checksum of an event is wrong")
+        body = _PRELUDE.size + headers_size
+        encoded = message[_PRELUDE.size : body]
+        if encoded != self._headers[0]:
+            try:
+                self._headers = encoded, dict(_headers(encoded))
+            except (IndexError, KeyError, UnicodeDecodeError, struct.error):
+                raise ValueError("an event's headers cannot be read") from None
+        return AwsEvent(self._headers[1], message[body:end])
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:
@@ -112,7 +116,7 @@ class AwsJsonEvents:
         if kind == "error":
             return {self._exception_member: "", "message": event.headers.get(":error-message", "")}
         try:
-            said = msgspec.json.decode(event.payload or b"{}", type=dict[str, Any])
+            said = _decode(event.payload or b"{}")
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
             raise ValueError("it sent an event that cannot be read") from None
         if kind == "exception":

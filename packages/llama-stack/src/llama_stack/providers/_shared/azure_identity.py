@@ -61,9 +61,10 @@ class AzureIdentity:
                 self._good_until = now + good_for_s - TOKEN_SPARE_S
             return self._token
 
-    def forget(self) -> None:
-        """The token was refused: the next request asks for another."""
-        self._token = None
+    def forget(self, refused: str) -> None:
+        """A token was refused: if it was this identity's, the next request asks for another."""
+        if self._token is not None and self._token.get_secret_value() == refused:
+            self._token = None
 
     async def _asked(self) -> Any:
         config = self._config

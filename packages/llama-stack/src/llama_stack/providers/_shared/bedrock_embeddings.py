@@ -12,8 +12,6 @@ Members beyond OpenAI's go to the model as they are (Cohere's `input_type`, `tru
 from __future__ import annotations
 
 import asyncio
-import base64
-import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,6 +19,7 @@ import msgspec
 
 from llama_stack.dialects.converse.families import foundation_of
 from llama_stack.providers._shared.bedrock_upstream import BedrockUpstream
+from llama_stack.providers._shared.vectors_reply import vectors_reply
 from llama_stack_api.errors import InvalidRequest, NotImplementedByProvider, ProviderError, UnsupportedParameter
 from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
 from llama_stack_api.principal import Call
@@ -45,13 +44,16 @@ class InvokedEmbeddings(BedrockUpstream):
                 counted = reply.headers.get(_TOKENS_HEADER, "")
                 return _vectors(await self.decoded(reply), counted, self.name)
 
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(invoked(body)) for body in bodies]
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(invoked(body)) for body in bodies]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
         answers = [task.result() for task in tasks]
         vectors = [vector for found, _ in answers for vector in found]
         if len(vectors) != len(texts):
             raise ProviderError(f"Provider '{self.name}' answered {len(texts)} texts with {len(vectors)} vectors.")
-        return _reply(vectors, sum(tokens for _, tokens in answers), params)
+        return vectors_reply(vectors, params, sum(tokens for _, tokens in answers), self.name)
 
 
 def _texts(params: EmbeddingsRequest) -> list[str]:
@@ -106,18 +108,3 @@ def _vectors(answer: Any, counted: str, provider: str) -> tuple[list[list[float]
         return [each["embedding"] if isinstance(each, dict) else each for each in found], tokens
     except (AttributeError, KeyError, TypeError, ValueError):
         raise ProviderError(f"Provider '{provider}' answered with something that is no embedding.") from None
-
-
-def _reply(vectors: list[list[float]], tokens: int, params: EmbeddingsRequest) -> EncodedReply[EmbeddingsResponse]:
-    shown = [_base64(vector) for vector in vectors] if params.encoding_format == "base64" else vectors
-    body = {
-        "object": "list",
-        "data": [{"object": "embedding", "index": index, "embedding": one} for index, one in enumerate(shown)],
-        "model": params.model,
-        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
-    }
-    return EncodedReply(msgspec.json.encode(body), EmbeddingsResponse)
-
-
-def _base64(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

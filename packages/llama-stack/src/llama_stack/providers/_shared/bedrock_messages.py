@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from pydantic import BaseModel
 
+from llama_stack.dialects.anthropic.own_thoughts import without_foreign_thoughts
 from llama_stack.dialects.converse.errors import EXCEPTION, error_of_event, error_of_reply
 from llama_stack.dialects.converse.families import foundation_of
 from llama_stack.dialects.openai.errors import UNREADABLE
@@ -63,6 +64,7 @@ class ClaudeOnBedrock(BedrockUpstream, ChatByMessages):
     def message_body(self, request: BaseModel | Mapping[str, Any], call: Call) -> bytes:
         if isinstance(request, BaseModel):
             request = request.model_dump(mode="json", exclude_unset=True)
+        request = without_foreign_thoughts(dict(request))
         body = {name: value for name, value in request.items() if name not in ("model", "stream")}
         body["anthropic_version"] = ANTHROPIC_VERSION
         if betas := [beta.strip() for beta in call.forward_headers.get(BETA_HEADER, "").split(",") if beta.strip()]:

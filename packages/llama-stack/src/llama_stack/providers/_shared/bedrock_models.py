@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from llama_stack.dialects.chat.values import objects, strings
 from llama_stack.dialects.converse.families import foundation_of, traits_of, vendor_of
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 
@@ -65,7 +66,7 @@ def listed_models(models: Iterable[Mapping[str, Any]], profiles: Iterable[Mappin
 
 def foundation_in(profile: Mapping[str, Any]) -> str:
     """The model that a profile stands for; empty where it does not say."""
-    first = next((model for model in profile.get("models") or () if isinstance(model, dict)), {})
+    first = next(iter(objects(profile.get("models"))), {})
     return foundation_of(str(first.get("modelArn") or ""))
 
 
@@ -74,10 +75,10 @@ def _model(entry: Mapping[str, Any]) -> Listed:
     return Listed(
         name,
         name,
-        frozenset(map(str, entry.get("inputModalities") or ())),
-        frozenset(map(str, entry.get("outputModalities") or ())),
+        frozenset(strings(entry.get("inputModalities"))),
+        frozenset(strings(entry.get("outputModalities"))),
         entry.get("responseStreamingSupported") is not False,
-        "ON_DEMAND" in (entry.get("inferenceTypesSupported") or ()),
+        "ON_DEMAND" in strings(entry.get("inferenceTypesSupported")),
     )
 
 

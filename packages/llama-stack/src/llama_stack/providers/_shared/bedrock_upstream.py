@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from llama_stack.dialects.converse.errors import error_of_reply
 from llama_stack.dialects.converse.families import ANTHROPIC, foundation_of, vendor_of
+from llama_stack.providers._shared.addresses import segment
 from llama_stack.providers._shared.aws import AwsSigner
 from llama_stack.providers._shared.bedrock_config import BedrockConfig
 from llama_stack.providers._shared.bedrock_models import Listed, foundation_in, listed_models
@@ -74,7 +75,10 @@ class BedrockUpstream(Upstream):
         if model not in self._foundations:
             if len(self._foundations) >= REMEMBERED_MAX:
                 self._foundations.clear()
-            self._foundations[model] = await self._foundation_of_profile(model, call)
+            found = await self._foundation_of_profile(model, call)
+            if found is None:
+                return ""
+            self._foundations[model] = found
         return self._foundations[model]
 
     async def speaks_messages(self, model: str, call: Call) -> bool:
@@ -89,12 +93,15 @@ class BedrockUpstream(Upstream):
         """What the last listing said of a model."""
         return self._listed.get(model)
 
-    async def _foundation_of_profile(self, model: str, call: Call) -> str:
+    async def _foundation_of_profile(self, model: str, call: Call) -> str | None:
+        """Empty where the server may not look it up; None where that says nothing of the next call."""
         try:
             said = await self.get_json(f"{self._control_url}/inference-profiles/{_encoded(model)}", call)
-        except (InvalidRequest, NotFound, ProviderRejectedCredentials, ProviderUnreachable):
-            # Who may call a profile need not be allowed, or able, to look at it.
-            return ""
+        except ProviderUnreachable:
+            return None
+        except (InvalidRequest, NotFound, ProviderRejectedCredentials):
+            # Who may call a profile need not be allowed to look at it.
+            return None if self._key_in_data in call.provider_data else ""
         return foundation_in(said) if isinstance(said, dict) else ""
 
     async def _pages(self, path: str, member: str, call: Call) -> list[dict[str, Any]]:
@@ -144,6 +151,9 @@ class BedrockUpstream(Upstream):
         headers = {**await self.headers(call), **(more or {})}
         if "Authorization" in headers:
             return headers
+        if self._key_in_data in call.provider_data:
+            # The machine's identity is no answer to a key that is empty.
+            raise ProviderRejectedCredentials(f"'{self._key_in_data}' is empty.", code="upstream_key_missing")
         return await self._signer.signed(method, url, headers, body, service=SERVICE)
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
@@ -156,4 +166,4 @@ class BedrockUpstream(Upstream):
 
 def _encoded(model: str) -> str:
     """What is signed must be what is sent: of an id's characters only the `/` of an ARN is encoded."""
-    return quote(model, safe=":")
+    return segment(model, safe=":")

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects
+from llama_stack.dialects.chat.values import Json, mapping, objects
+from llama_stack.providers._shared.vectors_reply import is_vector
 from llama_stack_api.errors import ProviderError, UnsupportedParameter
 from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
 from llama_stack_api.wire import EncodedReply
@@ -46,7 +47,7 @@ def batches(texts: Iterable[str], size: int) -> Iterable[list[str]]:
 def vectors_in(embeddings: Any, wanted: int, provider: str) -> list[list[float]]:
     """The `values` of each entry. `ProviderError` if there are not as many vectors as texts."""
     vectors = [entry.get("values") for entry in objects(embeddings)]
-    found = [vector for vector in vectors if isinstance(vector, list) and vector]
+    found = [vector for vector in vectors if vector and is_vector(vector)]
     if len(found) != wanted:
         raise ProviderError(f"Provider '{provider}' answered with {len(found)} vectors for {wanted} texts.")
     return found

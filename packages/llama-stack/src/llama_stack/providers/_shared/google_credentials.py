@@ -45,31 +45,35 @@ class GoogleCredentials:
 
     async def token(self) -> GoogleToken:
         """`ProviderRejectedCredentials` where there are none, or Google takes them no more."""
-        if not self._fresh():
-            async with self._renewing:
-                if not self._fresh():
-                    await asyncio.to_thread(self._renew, _Transport(self._http, asyncio.get_running_loop()))
         found = self._found
+        if not _fresh(found):
+            async with self._renewing:
+                found = self._found
+                if not _fresh(found):
+                    transport = _Transport(self._http, asyncio.get_running_loop())
+                    found, self._project = await asyncio.to_thread(self._renewed, found, transport)
+                    self._found = found
         return GoogleToken(SecretStr(found.token), self._project, getattr(found, "quota_project_id", None))
 
-    def expire(self) -> None:
-        """Google refused the token ahead of its time: the next request fetches another."""
-        self._found = None
+    def expire(self, refused: str) -> None:
+        """Google refused a token: if it was this one, ahead of its time, the next request fetches another."""
+        if self._found is not None and self._found.token == refused:
+            self._found = None
 
-    def _fresh(self) -> bool:
-        return self._found is not None and bool(self._found.valid)
-
-    def _renew(self, transport: Any) -> None:
-        """What google-auth says of a failure may name files and accounts, and stays here."""
+    def _renewed(self, found: Any, transport: Any) -> tuple[Any, str | None]:
+        """The credentials with a new token, and their project. What google-auth says of a failure may name files and
+        accounts, and stays here."""
         try:
             import google.auth
             from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
         except ImportError:
             raise ProviderError(f"Provider '{self._name}' needs the package google-auth: install it.") from None
         try:
-            if self._found is None:
-                self._found, self._project = google.auth.default(scopes=SCOPES, request=transport)
-            self._found.refresh(transport)
+            project = self._project
+            if found is None:
+                found, project = google.auth.default(scopes=SCOPES, request=transport)
+            found.refresh(transport)
+            return found, project
         except DefaultCredentialsError:
             raise ProviderRejectedCredentials(
                 f"Provider '{self._name}' has no Google credentials. Give the server a service account "
@@ -81,6 +85,10 @@ class GoogleCredentials:
                 f"Provider '{self._name}' got no token from Google ({type(error).__name__}). Check the credentials "
                 "that GOOGLE_APPLICATION_CREDENTIALS names, or those of the machine."
             ) from None
+
+
+def _fresh(found: Any) -> bool:
+    return found is not None and bool(found.valid)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import msgspec
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from llama_stack.dialects.anthropic.chunks import ChatChunks
 from llama_stack.dialects.anthropic.errors import error_in_stream
 from llama_stack.dialects.anthropic.from_messages import completion_of
+from llama_stack.dialects.anthropic.own_thoughts import without_foreign_thoughts
 from llama_stack.dialects.anthropic.to_messages import messages_request
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.messages_upstream import MessagesUpstream
@@ -67,6 +69,10 @@ class ChatByMessages(MessagesUpstream):
         body = await self.message(request, params.model, call)
         return EncodedReply(self._completion(body, created), ChatCompletion)
 
+    def message_body(self, request: BaseModel | Mapping[str, Any], call: Call) -> bytes:
+        """Of a client's own request, without what models of other vendors thought in it."""
+        return super().message_body(_own(request), call)
+
     def tokens_max(self, model: str) -> int:
         """Tokens for the answer to a request that does not limit it."""
         if self._tokens_max is not None:
@@ -87,3 +93,11 @@ class ChatByMessages(MessagesUpstream):
         if not isinstance(message, dict) or not isinstance(message.get("content"), list):
             raise ProviderError(f"Provider '{self.name}' answered with something that is not a message.")
         return msgspec.json.encode(completion_of(message, created=created))
+
+
+def _own(request: BaseModel | Mapping[str, Any]) -> BaseModel | Mapping[str, Any]:
+    if not isinstance(request, BaseModel):
+        return request
+    said = request.model_dump(mode="json", exclude_unset=True)
+    own = without_foreign_thoughts(said)
+    return request if own is said else own

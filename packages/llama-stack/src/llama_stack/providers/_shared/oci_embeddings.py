@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from typing import Any
 
 from llama_stack_api.errors import UnsupportedParameter
-from llama_stack_api.openai.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
+from llama_stack_api.openai.embeddings import EmbeddingsRequest
 
 EMBEDDING_MODELS = {
     "cohere.embed-english-light-image-v3.0": 384,
@@ -42,19 +40,8 @@ def embedding_request(params: EmbeddingsRequest, provider: str) -> dict[str, Any
     return body
 
 
-def embeddings_of(answer: Any, params: EmbeddingsRequest) -> EmbeddingsResponse:
-    """`KeyError`, `TypeError` or `ValueError` for an answer that holds none."""
+def vectors_of(answer: Any) -> tuple[Any, int]:
+    """What is said to be vectors, and the tokens that they cost. `AttributeError`, `KeyError`, `TypeError` or
+    `ValueError` for an answer that holds none."""
     vectors = answer.get("embeddings") or answer["embeddingsByType"]["float"]
-    tokens = int((answer.get("usage") or {}).get("promptTokens") or 0)
-    return EmbeddingsResponse(
-        data=[
-            Embedding(index=index, embedding=_base64(vector) if params.encoding_format == "base64" else vector)
-            for index, vector in enumerate(vectors)
-        ],
-        model=params.model,
-        usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
-    )
-
-
-def _base64(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    return vectors, int((answer.get("usage") or {}).get("promptTokens") or 0)

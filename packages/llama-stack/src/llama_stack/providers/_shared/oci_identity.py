@@ -24,6 +24,8 @@ TOKEN_SPARE_S: Final = 60.0
 REREAD_S: Final = 300.0
 """After so long a token from a file, which says nothing of its end that can be read, is read again."""
 CLIENTS_CACHED_MAX: Final = 64
+CLIENT_PEM_CHARS_MAX: Final = 4096
+"""Of a key of 4096 bits are 3300. To sign with one that is much larger holds up everybody else."""
 _RESOURCE: Final = "OCI_RESOURCE_PRINCIPAL_"
 
 Find = Callable[[], Awaitable[Identity]]
@@ -107,6 +109,8 @@ class OciSigner:
         if identity is None:
             if not pem.lstrip().startswith("-----BEGIN"):
                 raise self._rejected("oci_private_key of the request is no key in PEM")
+            if len(pem) > CLIENT_PEM_CHARS_MAX:
+                raise self._rejected("oci_private_key of the request is larger than a key of 4096 bits")
             try:
                 identity = await asyncio.to_thread(_user_identity, own)
             except ValueError as error:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import mapping
+from llama_stack.dialects.chat.values import mapping
 from llama_stack.dialects.ollama.errors import error_of_event
 from llama_stack.providers._shared.openai_compatible import OpenAICompatibleConfig, Upstream
 from llama_stack.providers._shared.translated_stream import JsonLines

@@ -18,6 +18,7 @@ from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.health import health_of, unwell
+from llama_stack.providers._shared.kept_thoughts import with_thoughts_as
 from llama_stack.providers._shared.quirks import NO_QUIRKS, Quirks
 from llama_stack_api.errors import (
     InvalidRequest,
@@ -111,6 +112,8 @@ class Upstream:
 
     __provider__: ClassVar[Descriptor]
     quirks: ClassVar[Quirks] = Quirks()
+    takes_any_history: ClassVar[bool] = False
+    """Whether messages of an assistant go to it with all members that a client returns."""
 
     def __init__(self, config: OpenAICompatibleConfig, context: ProviderContext) -> None:
         self.config = config
@@ -227,7 +230,9 @@ class Upstream:
         return self.quirks.thoughts
 
     def body(self, params: BaseModel, quirks: Quirks) -> bytes:
-        """The request as JSON: what the client sent and nothing else, save for the quirks."""
+        """The request as JSON: what the client sent and nothing else, save for the quirks and thoughts of before."""
+        if isinstance(params, ChatCompletionRequest) and not self.takes_any_history:
+            params = with_thoughts_as(self.thoughts_member, params)
         if not quirks.concern(params.model_fields_set):
             return params.__pydantic_serializer__.to_json(params, exclude_unset=True)
         body = params.model_dump(mode="json", exclude_unset=True)

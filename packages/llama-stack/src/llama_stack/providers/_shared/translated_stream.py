@@ -21,6 +21,9 @@ JsonObject = dict[str, Any]
 ErrorOf = Callable[[JsonObject], LlamaStackError | None]
 """The error that an event amounts to; None for any other event."""
 
+_decode = msgspec.json.Decoder(JsonObject).decode
+_encode = msgspec.json.Encoder().encode
+
 LINE_BYTES_MAX = 8 * 1024 * 1024
 """Of an event that ends with its line."""
 
@@ -78,23 +81,28 @@ class JsonLines:
     """A JSON object on each line."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
 
     def feed(self, data: bytes) -> Iterator[JsonObject]:
-        *lines, self._rest = (self._rest + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
+        if lines:
+            lines[0] = bytes(self._rest) + lines[0]
+            self._rest.clear()
+        self._rest += rest
         if len(self._rest) > LINE_BYTES_MAX:
             raise ValueError(f"a line is longer than {LINE_BYTES_MAX} bytes")
         yield from (json_object(line) for line in lines if line.strip())
 
     def finish(self) -> Iterator[JsonObject]:
-        rest, self._rest = self._rest, b""
+        rest = bytes(self._rest)
+        self._rest.clear()
         if rest.strip():
             yield json_object(rest)
 
 
 def json_object(data: bytes) -> JsonObject:
     try:
-        return msgspec.json.decode(data, type=JsonObject)
+        return _decode(data)
     except (*UNREADABLE, msgspec.ValidationError):
         raise ValueError("it sent an event that is no JSON object") from None
 
@@ -155,4 +163,4 @@ class TranslatedStream(EncodedStream):
 
 
 def _encoded(chunks: list[JsonObject]) -> bytes:
-    return b"".join(sse.encode(msgspec.json.encode(chunk)) for chunk in chunks)
+    return b"".join(sse.encode(_encode(chunk)) for chunk in chunks)

@@ -19,13 +19,10 @@ def vectors_reply(
 ) -> EncodedReply[EmbeddingsResponse]:
     """One vector for each input, as lists of numbers. In base64 they are little-endian 32-bit floats."""
     inputs = len(params.input) if isinstance(params.input, list) else 1
-    try:
-        if not isinstance(vectors, list) or len(vectors) != inputs:
-            raise ValueError
-        floats = [array("f", vector) for vector in vectors]
-    except (TypeError, ValueError):
-        raise ProviderError(f"Provider '{provider}' answered with something that is not vectors.") from None
-    shown = [_base64(one) for one in floats] if params.encoding_format == "base64" else vectors
+    floats = [_floats(vector) for vector in vectors] if isinstance(vectors, list) else []
+    if len(floats) != inputs or None in floats:
+        raise ProviderError(f"Provider '{provider}' answered with something that is not vectors.")
+    shown = [_base64(one) for one in floats if one is not None] if params.encoding_format == "base64" else vectors
     body = {
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": one} for index, one in enumerate(shown)],
@@ -33,6 +30,18 @@ def vectors_reply(
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
     }
     return EncodedReply(msgspec.json.encode(body), EmbeddingsResponse)
+
+
+def is_vector(value: Any) -> bool:
+    return _floats(value) is not None
+
+
+def _floats(vector: Any) -> array[float] | None:
+    """None for what is no list of numbers."""
+    try:
+        return array("f", vector) if isinstance(vector, list) else None
+    except (TypeError, OverflowError):
+        return None
 
 
 def _base64(floats: array[float]) -> str:

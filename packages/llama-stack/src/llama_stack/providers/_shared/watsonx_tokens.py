@@ -78,9 +78,10 @@ class WatsonxTokens:
                 token = self._known(key) or await self._exchange(key)
         return token
 
-    def forget(self) -> None:
-        """A token was refused, perhaps revoked ahead of time: the next request fetches another."""
-        self._tokens.clear()
+    def forget(self, refused: str) -> None:
+        """A token was refused, perhaps revoked ahead of time: the next request fetches another for its key."""
+        kept = {key: token for key, token in self._tokens.items() if token.value.get_secret_value() != refused}
+        self._tokens = kept
 
     def _known(self, key: str) -> SecretStr | None:
         token = self._tokens.get(key)

@@ -10,6 +10,7 @@ import msgspec
 from pydantic import AliasChoices, Field, SecretStr
 
 from llama_stack.dialects.openai.errors import UNREADABLE, error_of_reply
+from llama_stack.providers._shared.addresses import segment
 from llama_stack.providers._shared.azure_identity import AzureIdentity, AzureIdentityConfig
 from llama_stack.providers._shared.openai_compatible import OpenAICompatible, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import Quirks
@@ -84,7 +85,8 @@ class Azure(OpenAICompatible):
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
         if reply.status == 401 and self._identity is not None:
-            self._identity.forget()  # perhaps revoked ahead of time: the next request fetches another
+            # Perhaps revoked ahead of time: the next request fetches another.
+            self._identity.forget(sent.get("Authorization", "").removeprefix("Bearer "))
         body = await self._refused_with(reply, sent)
         error = error_of_reply(reply.status, reply.headers, body, self.name)
         filtered = _filtered(body) if reply.status == 400 else []
@@ -109,7 +111,7 @@ class Azure(OpenAICompatible):
             # The v1 surface takes no dated version; `preview` opens what is not yet general there.
             query = f"?api-version={quote(version)}" if version and not dated else ""
             return (root if root.endswith("/v1") else f"{root}/openai/v1") + path + query
-        deployment = f"/deployments/{quote(model, safe='')}" if model else ""
+        deployment = f"/deployments/{segment(model)}" if model else ""
         return f"{root.removesuffix('/openai')}/openai{deployment}{path}?api-version={quote(version or '')}"
 
     async def list_models(self, call: Call) -> list[ProviderModel]:

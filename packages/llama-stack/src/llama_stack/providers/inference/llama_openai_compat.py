@@ -20,13 +20,14 @@ class LlamaOpenAICompatConfig(OpenAICompatibleConfig):
 @provider(
     api=Api.inference,
     type="remote::llama-openai-compat",
-    description="Meta's Llama API: chat with Llama models.",
+    description="Meta's Llama API: chat with Llama models. Its newer name, `remote::meta`, is read as well.",
     config=LlamaOpenAICompatConfig,
     sample={
         "base_url": "${env.LLAMA_API_BASE_URL:=https://api.llama.com/compat/v1}",
         "api_key": "${env.LLAMA_API_KEY:=}",
     },
     turned_on_by="LLAMA_API_KEY",
+    former_types=("remote::meta",),
     data_keys={"llama_api_key": "api_key"},
 )
 class LlamaOpenAICompat(ChatUpstream):

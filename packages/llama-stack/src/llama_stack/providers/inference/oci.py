@@ -14,19 +14,21 @@ from urllib.parse import quote
 import msgspec
 from pydantic import Field, SecretStr
 
+from llama_stack.dialects.chat.values import strings
 from llama_stack.dialects.oci.chunks import OciChunks
-from llama_stack.dialects.oci.errors import error_in_event, error_of_reply
+from llama_stack.dialects.oci.errors import error_of_event, error_of_reply
 from llama_stack.dialects.oci.formats import ApiFormat, format_of
 from llama_stack.dialects.oci.from_oci import completion_of
 from llama_stack.dialects.oci.to_oci import oci_request
 from llama_stack.providers._shared.health import health_of
 from llama_stack.providers._shared.oci_config import DEFAULT_REGION, OciAuthConfig
-from llama_stack.providers._shared.oci_embeddings import EMBEDDING_MODELS, embedding_request, embeddings_of
+from llama_stack.providers._shared.oci_embeddings import EMBEDDING_MODELS, embedding_request, vectors_of
 from llama_stack.providers._shared.oci_identity import OciSigner
 from llama_stack.providers._shared.openai_compatible import ChatUpstream, NetStream, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import Quirks
 from llama_stack.providers._shared.reranking import RerankUpstream
 from llama_stack.providers._shared.translated_stream import SseEvents, TranslatedStream
+from llama_stack.providers._shared.vectors_reply import vectors_reply
 from llama_stack_api.api import Api
 from llama_stack_api.errors import InvalidRequest, LlamaStackError, ProviderError
 from llama_stack_api.native.rerank import RerankRequest
@@ -111,7 +113,7 @@ class OCI(ChatUpstream, RerankUpstream):
         if not params.stream:
             answer = await self.decoded(reply)
             self._check_answer(answer, reply)
-            completion = completion_of(answer, model=params.model, created=created, completion_id=completion_id)
+            completion = completion_of(answer, model=params.model, created=created, id=completion_id)
             return EncodedReply(msgspec.json.encode(completion), ChatCompletion)
         if reply.headers.get("Content-Type", "").startswith(_JSON):
             # Asked for a stream, answered with a body: an error that was sent with the status of a success.
@@ -119,22 +121,21 @@ class OCI(ChatUpstream, RerankUpstream):
         chunks = OciChunks(
             model=params.model,
             created=created,
-            completion_id=completion_id,
+            id=completion_id,
             api_format=api_format,
             include_usage=bool(params.stream_options and params.stream_options.include_usage),
         )
         source = NetStream(reply, str)
-        return TranslatedStream(source, SseEvents(), chunks, self.name, lambda event: error_in_event(event, self.name))
+        return TranslatedStream(source, SseEvents(), chunks, self.name, lambda event: error_of_event(event, self.name))
 
-    async def openai_embeddings(
-        self, params: EmbeddingsRequest, call: Call
-    ) -> EmbeddingsResponse | EncodedReply[EmbeddingsResponse]:
+    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EncodedReply[EmbeddingsResponse]:
         body = {**embedding_request(params, self.name), **self._called(params.model, call)}
         answer = await self.decoded(await self._act("embedText", body, call))
         try:
-            return embeddings_of(answer, params)
+            vectors, tokens = vectors_of(answer)
         except (AttributeError, KeyError, TypeError, ValueError):
             raise ProviderError(f"Provider '{self.name}' answered with something that is no embeddings.") from None
+        return vectors_reply(vectors, params, tokens, self.name)
 
     def rerank_url(self, model: str, call: Call) -> str:
         return "rerankText"  # the address is made where the request is signed
@@ -143,7 +144,7 @@ class OCI(ChatUpstream, RerankUpstream):
         body = {**self._called(params.model, call), "input": query, "documents": texts}
         if params.max_num_results is not None:
             body["topN"] = params.max_num_results
-        return body | (params.model_extra or {})
+        return (params.model_extra or {}) | body
 
     def ranked(self, answer: Any) -> list[tuple[int, float]]:
         return [(rank["index"], rank["relevanceScore"]) for rank in answer["documentRanks"]]
@@ -163,7 +164,7 @@ class OCI(ChatUpstream, RerankUpstream):
 
     def _model(self, item: dict[str, Any]) -> ProviderModel | None:
         """A model that is served on demand: not one that is retired, nor one that others are made of."""
-        can = item.get("capabilities") or ()
+        can = strings(item.get("capabilities"))
         kind = next((_KINDS[name] for name in can if name in _KINDS), None)
         name = item.get("displayName")
         if not isinstance(name, str) or not name or kind is None or "FINE_TUNE" in can:
@@ -247,7 +248,7 @@ class OCI(ChatUpstream, RerankUpstream):
 
     def _check_answer(self, answer: Any, reply: HttpReply) -> None:
         if isinstance(answer, dict) and isinstance(answer.get("chatResponse"), dict):
-            if (error := error_in_event(answer["chatResponse"], self.name)) is not None:
+            if (error := error_of_event(answer["chatResponse"], self.name)) is not None:
                 raise error
             return
         if isinstance(answer, dict) and isinstance(answer.get("message"), str):

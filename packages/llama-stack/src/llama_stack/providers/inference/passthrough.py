@@ -79,6 +79,7 @@ class PassthroughConfig(OpenAICompatibleConfig):
 )
 class Passthrough(OpenAICompatible):
     serves_unlisted_models = True  # what the other side offers is its own affair
+    takes_any_history = True  # and what it understands
     quirks = Quirks(key_required=False)
 
     def __init__(self, config: PassthroughConfig, context: ProviderContext) -> None:

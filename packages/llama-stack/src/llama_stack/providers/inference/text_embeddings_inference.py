@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llama_stack.dialects.chat.values import mapping
 from llama_stack.providers._shared.hugging_face import HuggingFaceServer
 from llama_stack.providers._shared.openai_compatible import EmbeddingsUpstream, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import Quirks
@@ -56,7 +57,7 @@ class TextEmbeddingsInference(HuggingFaceServer, EmbeddingsUpstream, RerankUpstr
         info = await self.info(call)
         if isinstance(texts_max := info.get("max_client_batch_size"), int) and texts_max > 0:
             self._texts_max = texts_max
-        name, kind = info["model_id"], info.get("model_type") or {}
+        name, kind = info["model_id"], mapping(info.get("model_type"))
         allowed = self.config.allowed_models
         if "classifier" in kind or (allowed is not None and name not in allowed):
             return []

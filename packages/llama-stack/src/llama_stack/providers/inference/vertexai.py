@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 from pydantic import Field, field_validator
 
-from llama_stack.dialects.anthropic.values import Json, mapping, objects, text_or, without_nulls
+from llama_stack.dialects.chat.values import Json, mapping, objects, text_or, without_nulls
 from llama_stack.net.config import NetworkConfig
 from llama_stack.providers._shared.addresses import checked_address
 from llama_stack.providers._shared.gemini_chat import GeminiChat
@@ -115,7 +115,7 @@ class VertexAI(GeminiChat):
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
         if reply.status == 401:
-            self._credentials.expire()
+            self._credentials.expire(sent.get("Authorization", "").removeprefix("Bearer "))
         return await super()._refusal(reply, sent)
 
     async def model_url(self, model: str, method: str, call: Call) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, Field
 
+from llama_stack.dialects.chat.values import text_or
 from llama_stack.providers._shared.messages_upstream_local import LocalMessagesUpstream
 from llama_stack.providers._shared.openai_compatible import OpenAICompatible, OpenAICompatibleConfig
 from llama_stack.providers._shared.quirks import ENGINES_IGNORE, Quirks
@@ -80,7 +81,7 @@ class VLLM(OpenAICompatible, RerankUpstream, TokenCounts, LocalMessagesUpstream)
         """A LoRA adapter is listed beside the model that it changes, without that model's context length."""
         items = super().listed_items(listed)
         cards = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-        lengths = {card.get("id"): card.get("max_model_len") for card in cards}
+        lengths = {text_or(card.get("id")): card.get("max_model_len") for card in cards}
         for card in cards:
             if card.get("max_model_len") is None and isinstance(card.get("parent"), str):
                 card["max_model_len"] = lengths.get(card["parent"])

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import base64
-import struct
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from pydantic import SecretStr
 
+from llama_stack.dialects.chat.values import mapping, objects, text_or
 from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.errors import UNREADABLE
-from llama_stack.providers._shared.openai_compatible import ChatUpstream, OpenAICompatibleConfig
+from llama_stack.providers._shared.addresses import segment
+from llama_stack.providers._shared.kept_thoughts import with_thoughts_as
+from llama_stack.providers._shared.openai_compatible import (
+    MODEL_ID_CHARS_MAX,
+    ChatUpstream,
+    NetStream,
+    OpenAICompatibleConfig,
+)
 from llama_stack.providers._shared.quirks import Quirks
 from llama_stack.providers._shared.reranking import RerankUpstream
+from llama_stack.providers._shared.vectors_reply import vectors_reply
 from llama_stack.providers._shared.watsonx_errors import error_of_reply
 from llama_stack.providers._shared.watsonx_tokens import TokenService, WatsonxTokens
 from llama_stack_api.api import Api
@@ -23,12 +29,13 @@ from llama_stack_api.errors import (
     InvalidRequest,
     LlamaStackError,
     ProviderError,
+    ProviderRejectedCredentials,
     ProviderStreamBroken,
     UnsupportedParameter,
 )
 from llama_stack_api.native.rerank import RerankRequest
 from llama_stack_api.openai.chat import ChatCompletion, ChatCompletionRequest
-from llama_stack_api.openai.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
+from llama_stack_api.openai.embeddings import EmbeddingsRequest, EmbeddingsResponse
 from llama_stack_api.ports.http import HttpReply
 from llama_stack_api.ports.inference import ModelType, ProviderModel
 from llama_stack_api.principal import Call
@@ -115,40 +122,36 @@ class Watsonx(ChatUpstream, RerankUpstream):
     async def openai_chat_completion(
         self, params: ChatCompletionRequest, call: Call
     ) -> EncodedReply[ChatCompletion] | EncodedStream:
-        body = params.model_dump(mode="json", exclude_unset=True)
+        body = with_thoughts_as(self.thoughts_member, params).model_dump(mode="json", exclude_unset=True)
         self.quirks.apply(body, self.name)
         path = "/text/chat_stream" if params.stream else "/text/chat"
         if params.model.startswith(DEPLOYMENTS):
-            path = f"/{DEPLOYMENTS}{quote(params.model.removeprefix(DEPLOYMENTS), safe='')}{path}"
+            path = f"/{DEPLOYMENTS}{segment(params.model.removeprefix(DEPLOYMENTS))}{path}"
         else:
             body |= self._placed(call)
         reply = await self.post(self.url(path, call), msgspec.json.encode(body), call)
         if params.stream:
-            return _ChatStream(reply, params.model, self.name)
+            sent = await self.headers(call)
+            source = NetStream(reply, lambda text: self._masked(text, sent))
+            return _ChatStream(source, params.model, self.name)
         answer = await self.decoded(reply)
         if not isinstance(answer, dict):
             raise ProviderError(f"Provider '{self.name}' answered with something that is not a completion.")
         return EncodedReply(msgspec.json.encode(_completed(answer, "chat.completion", params.model)), ChatCompletion)
 
-    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EmbeddingsResponse:
+    async def openai_embeddings(self, params: EmbeddingsRequest, call: Call) -> EncodedReply[EmbeddingsResponse]:
         inputs = [params.input] if isinstance(params.input, str) else params.input
         if not all(isinstance(item, str) for item in inputs):
             raise UnsupportedParameter(f"Provider '{self.name}' embeds texts, not token ids.", param="input")
         for name in ("dimensions", "user"):
             if getattr(params, name) is not None:
                 raise UnsupportedParameter(f"Provider '{self.name}' does not support '{name}'.", param=name)
-        body = {"model_id": params.model, "inputs": inputs, **(params.model_extra or {}), **self._placed(call)}
+        body = {**(params.model_extra or {}), "model_id": params.model, "inputs": inputs, **self._placed(call)}
         reply = await self.post(self.url("/text/embeddings", call), msgspec.json.encode(body), call)
-        answer = await self.decoded(reply)
-        tokens = answer.get("input_token_count", 0)
-        return EmbeddingsResponse(
-            data=[
-                Embedding(index=index, embedding=_base64(vector) if params.encoding_format == "base64" else vector)
-                for index, vector in enumerate(result["embedding"] for result in answer["results"])
-            ],
-            model=params.model,
-            usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
-        )
+        answer = mapping(await self.decoded(reply))
+        tokens = answer.get("input_token_count")
+        vectors = [result.get("embedding") for result in objects(answer.get("results"))]
+        return vectors_reply(vectors, params, tokens if isinstance(tokens, int) else 0, self.name)
 
     def rerank_url(self, model: str, call: Call) -> str:
         return self.url("/text/rerank", call)
@@ -156,7 +159,7 @@ class Watsonx(ChatUpstream, RerankUpstream):
     def rerank_body(self, params: RerankRequest, query: str, texts: list[str], call: Call) -> dict[str, Any]:
         inputs = [{"text": text} for text in texts]
         extra = params.model_extra or {}
-        return {"model_id": params.model, "query": query, "inputs": inputs, **extra, **self._placed(call)}
+        return {**extra, "model_id": params.model, "query": query, "inputs": inputs, **self._placed(call)}
 
     def ranked(self, answer: Any) -> list[tuple[int, float]]:
         return [(item["index"], item["score"]) for item in answer["results"]]
@@ -172,25 +175,30 @@ class Watsonx(ChatUpstream, RerankUpstream):
         return (listed.get("resources") or []) if isinstance(listed, dict) else None
 
     def listed_model(self, item: dict[str, Any]) -> ProviderModel | None:
-        kinds = [_FUNCTIONS[f["id"]] for f in item.get("functions", ()) if f.get("id") in _FUNCTIONS]
-        if not kinds:
+        kinds = [kind for each in objects(item.get("functions")) if (kind := _FUNCTIONS.get(text_or(each.get("id"))))]
+        name = item.get("model_id")
+        if not kinds or not isinstance(name, str) or not 0 < len(name) <= MODEL_ID_CHARS_MAX:
             return None
-        limits = item.get("model_limits") or {}
+        limits = mapping(item.get("model_limits"))
         named = {"context_length": "max_sequence_length", "embedding_dimension": "embedding_dimension"}
         return ProviderModel(
-            item["model_id"], kinds[0], {name: limits[theirs] for name, theirs in named.items() if theirs in limits}
+            name,
+            kinds[0],
+            {ours: limits[theirs] for ours, theirs in named.items() if isinstance(limits.get(theirs), int)},
         )
 
     async def headers(self, call: Call) -> Mapping[str, str]:
         headers = dict(await super().headers(call))
-        key = headers["Authorization"].removeprefix("Bearer ")
-        own = headers["Authorization"] == self._headers.get("Authorization")
+        said = headers.get("Authorization")
+        if said is None:
+            raise ProviderRejectedCredentials(f"'{self._key_in_data}' is empty.", code="upstream_key_missing")
+        key, own = said.removeprefix("Bearer "), said == self._headers.get("Authorization")
         token = await self._tokens.token(key, shared=own)
         return headers | {"Authorization": f"Bearer {token.get_secret_value()}"}
 
     async def _refusal(self, reply: HttpReply, sent: Mapping[str, str]) -> LlamaStackError:
         if reply.status == 401:
-            self._tokens.forget()
+            self._tokens.forget(sent["Authorization"].removeprefix("Bearer "))
         return error_of_reply(reply.status, reply.headers, await self._refused_with(reply, sent), self.name)
 
     async def _token_refusal(self, reply: HttpReply, key: str) -> LlamaStackError:
@@ -210,8 +218,8 @@ class Watsonx(ChatUpstream, RerankUpstream):
 class _ChatStream(EncodedStream):
     """Its events lack `object` and have names and ids: what leaves here is a stream like any other's."""
 
-    def __init__(self, reply: HttpReply, model: str, provider_name: str) -> None:
-        self._reply = reply
+    def __init__(self, source: EncodedStream, model: str, provider_name: str) -> None:
+        self._source = source
         self._model = model
         self._provider = provider_name
 
@@ -219,11 +227,14 @@ class _ChatStream(EncodedStream):
         return self._events()
 
     async def aclose(self) -> None:
-        await self._reply.aclose()
+        await self._source.aclose()
+
+    def masked(self, text: str) -> str:
+        return self._source.masked(text)
 
     async def _events(self) -> AsyncIterator[bytes]:
         splitter = sse.EventSplitter()
-        async for data in self._reply.chunks():
+        async for data in self._source:
             if block := self._completed(splitter, data):
                 yield block
         if rest := splitter.finish():
@@ -249,7 +260,3 @@ class _ChatStream(EncodedStream):
 def _completed(answer: dict[str, Any], kind: str, model: str) -> dict[str, Any]:
     """The members that OpenAI's object has and watsonx's lacks."""
     return answer if "choices" not in answer else {"object": kind, "model": model, **answer}
-
-
-def _base64(vector: list[float]) -> str:
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from llama_stack_api.errors import ProviderError
 from llama_stack_api.principal import Call
 
 
@@ -53,11 +54,14 @@ class CallScope:
         async def method(*args: Any, **kwargs: Any) -> Any:
             call = next((value for value in (*args, *kwargs.values()) if isinstance(value, Call)), self.call)
             with self.within(call):
-                result = function(
-                    *(value for value in args if not isinstance(value, Call)),
-                    **{name: value for name, value in kwargs.items() if not isinstance(value, Call)},
-                )
-                result = await result if inspect.isawaitable(result) else result
+                try:
+                    result = function(
+                        *(value for value in args if not isinstance(value, Call)),
+                        **{name: value for name, value in kwargs.items() if not isinstance(value, Call)},
+                    )
+                    result = await result if inspect.isawaitable(result) else result
+                except SystemExit as error:  # which would end the server
+                    raise ProviderError("The provider ended its work before it answered.") from error
             return self._stream(result, call) if isinstance(result, AsyncIterator) else result
 
         return method

@@ -57,8 +57,14 @@ class LegacyProvider:
         """What the package made; None before it is open."""
 
     async def open(self) -> None:
-        impl = await self._made()
-        self.legacy_impl = impl
+        self.legacy_impl = await self._made()
+        try:
+            self._become(self.legacy_impl)
+        except BaseException:
+            await self.close()  # nobody else does: what did not open is not closed
+            raise
+
+    def _become(self, impl: Any) -> None:
         impl.__provider_id__ = self._context.provider_id
         impl.__provider_spec__ = self._spec
         impl.__provider_config__ = self._config
@@ -107,7 +113,7 @@ class LegacyProvider:
                 else await asyncio.to_thread(factory, *arguments)
             )
             impl = await made if inspect.isawaitable(made) else made
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ProviderModuleInvalid(
                 f"{module.__name__}.{name}() failed ({type(error).__name__}: {error}); check this provider's config"
             ) from error

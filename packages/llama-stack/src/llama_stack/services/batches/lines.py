@@ -78,8 +78,8 @@ class LineRunner:
         return self._endpoints[endpoint].refused(error, request_id)
 
     async def run(self, endpoint: str, request: bytes, call: Call, *, batch: str, line: int) -> LineReply | None:
-        """The answer to one line, be it an error; None if there was none before `call.deadline`, the batch's, because
-        its provider had too much to do until then. It raises nothing but cancellation.
+        """The answer to one line, be it an error; None if there was none before `call.deadline`, the batch's. It
+        raises nothing but cancellation.
 
         Carried out again after a crash, a response that the line began is found, not begun anew.
         """
@@ -103,7 +103,12 @@ class LineRunner:
             return await self._serve(endpoint, parsed, call, f"{key}:{number}" if number else key)
 
         lane = await endpoint.lane(parsed, call)
-        body = await self._pace.carry_out(lane, batch, call.deadline, attempt)
+        try:
+            body = await self._pace.carry_out(lane, batch, call.deadline, attempt)
+        except ProviderTimeout:
+            if call.deadline is None or asyncio.get_running_loop().time() < call.deadline:
+                raise
+            body = None
         if body is None:
             return None
         if len(body) > self._limits.bytes_max:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, mapping
+from llama_stack.dialects.chat.values import Json, mapping
 from llama_stack.services.inference import Served
 from llama_stack.services.messages.chat import Events, Opened
 from llama_stack.services.messages.citations_claims import AT_ONCE_CHARS, Claims

@@ -9,7 +9,7 @@ from typing import Final
 
 from llama_stack.agent.attribution import Attribution, Passage
 from llama_stack.agent.entries import Source
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 from llama_stack.services.messages.citations_sources import Citable, Span
 
 CHARS_MAX: Final = 2_000_000

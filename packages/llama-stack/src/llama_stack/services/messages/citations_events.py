@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from llama_stack.dialects.anthropic.values import Json
+from llama_stack.dialects.chat.values import Json
 from llama_stack.services.messages.citations_claims import Claims
 from llama_stack.services.messages.citations_sentences import Sentences
 from llama_stack.services.messages.collected import Collected

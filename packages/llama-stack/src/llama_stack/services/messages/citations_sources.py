@@ -19,7 +19,7 @@ from itertools import accumulate
 from operator import itemgetter
 from typing import Any, Final, Protocol, TypeAlias
 
-from llama_stack.dialects.anthropic.values import Json, decoded_text, mapping, objects, text_or
+from llama_stack.dialects.chat.values import Json, decoded_text, mapping, objects, text_or
 from llama_stack.services.messages.server_tools.kept import kept, read
 from llama_stack_api.ports.file_processors import Page, ParsedFile
 

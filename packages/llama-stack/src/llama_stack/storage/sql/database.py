@@ -6,6 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sqlalchemy as sa
@@ -20,18 +21,29 @@ Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Compiled:
+    """What runs without SQLAlchemy. Where parameters go by position, `names` says in which order; `returns` is whether
+    it gives rows."""
+
+    sql: str
+    defaults: Params
+    names: tuple[str, ...] = ()
+    returns: bool = False
+
+
 class Prepared:
     """A write that a store makes again and again: made once by `Database.prepare`, run with parameters by `write`.
 
-    `sql` and `defaults` are the compiled form, which runs without SQLAlchemy. Where parameters go by position, `names`
-    says in which order; `returns` is whether it gives rows.
+    It is compiled when it is first run: a server has a hundred of them, and a start should not wait for all.
     """
 
-    statement: sa.Executable
-    sql: str = ""
-    defaults: Params | None = None
-    names: tuple[str, ...] = ()
-    returns: bool = False
+    def __init__(self, statement: sa.Executable, compile: Callable[[sa.Executable], Compiled]) -> None:
+        self._statement = statement
+        self._compile = compile
+
+    @cached_property
+    def compiled(self) -> Compiled:
+        return self._compile(self._statement)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +70,11 @@ class Database(ABC):
     @abstractmethod
     async def read(self, query: Query, params: Params | None = None) -> Sequence[Row]: ...
 
+    def prepare(self, statement: sa.Executable) -> Prepared:
+        return Prepared(statement, self._compile)
+
     @abstractmethod
-    def prepare(self, statement: sa.Executable) -> Prepared: ...
+    def _compile(self, statement: sa.Executable) -> Compiled: ...
 
     @abstractmethod
     async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llama_stack.config.storage import KVPostgresBackend, SqlPostgresBackend
 from llama_stack.storage.errors import StoreRefused, StoreUnavailable
-from llama_stack.storage.sql.database import Database, Params, Prepared, Row, Written
+from llama_stack.storage.sql.database import Compiled, Database, Params, Prepared, Query, Row, Written
 from llama_stack.storage.sql.migrate import check_postgres, migrate_postgres
 from llama_stack.storage.sql.postgres_pool import ConnectionPool, Lent, PoolExhausted
 from llama_stack_api.errors import Conflict
@@ -147,7 +147,8 @@ class PostgresDatabase(Database):
         self._engine = postgres_engine(config)
         """For migrations alone."""
         self._dialect = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
-        self._queries: WeakKeyDictionary[sa.Select[Any], Prepared] = WeakKeyDictionary()
+        self._queries: WeakKeyDictionary[Query, Compiled] = WeakKeyDictionary()
+        """Compiled forms, which do not hold their query: one that is made for a single read goes with it."""
         self._connections = ConnectionPool(
             self._connect,
             kept=config.pool_size,
@@ -166,11 +167,11 @@ class PostgresDatabase(Database):
         await self._engine.dispose()
         await self._connections.close()
 
-    async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]:
-        prepared = self._queries.get(query)
-        if prepared is None:
-            prepared = self._queries[query] = self.prepare(query)
-        (found,) = await self._run([(prepared, params or {})], repeatable=True)
+    async def read(self, query: Query, params: Params | None = None) -> Sequence[Row]:
+        compiled = self._queries.get(query)
+        if compiled is None:
+            compiled = self._queries[query] = self._compile(query)
+        (found,) = await self._run([(compiled, params or {})], repeatable=True)
         return found.rows
 
     async def listen(self, channel: str, heard: Callable[[str], None]) -> None:
@@ -185,17 +186,17 @@ class PostgresDatabase(Database):
                 connection.terminate()
         raise _unavailable(self._config, "the connection that listens is gone")
 
-    def prepare(self, statement: sa.Executable) -> Prepared:
+    def _compile(self, statement: sa.Executable) -> Compiled:
         compiled: SQLCompiler = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
         returns = bool(compiled.effective_returning) or isinstance(statement, sa.Select)
         names = tuple(compiled.positiontup or ())
-        return Prepared(statement, str(compiled), dict(compiled.params), names, returns)
+        return Compiled(str(compiled), dict(compiled.params), names, returns)
 
     async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
         """`durable` changes nothing: the server's `synchronous_commit` holds for every commit."""
         if self._read_only:
             raise StoreUnavailable(f"the database {self._config.db} is open for reading only")
-        return await self._run(steps)
+        return await self._run([(prepared.compiled, params) for prepared, params in steps])
 
     def insert(self, table: sa.Table) -> Insert:
         return insert(table)
@@ -204,7 +205,7 @@ class PostgresDatabase(Database):
         has: sa.ColumnElement[bool] = sa.cast(column, JSONB)[key].astext == value
         return has
 
-    async def _run(self, steps: Sequence[tuple[Prepared, Params]], *, repeatable: bool = False) -> list[Written]:
+    async def _run(self, steps: Sequence[tuple[Compiled, Params]], *, repeatable: bool = False) -> list[Written]:
         """One transaction. Once more if its connection turns out to be dead before anything was done, or at any time
         if it is `repeatable`."""
         import asyncpg
@@ -235,7 +236,7 @@ async def connect_to(config: PostgresBackend) -> Driver:
     return connection
 
 
-async def _perform(lent: Lent, steps: Sequence[tuple[Prepared, Params]]) -> list[Written]:
+async def _perform(lent: Lent, steps: Sequence[tuple[Compiled, Params]]) -> list[Written]:
     import asyncpg
 
     connection = lent.connection
@@ -259,13 +260,12 @@ async def _perform(lent: Lent, steps: Sequence[tuple[Prepared, Params]]) -> list
     return written
 
 
-async def _execute(connection: Driver, prepared: Prepared, params: Params) -> Written:
-    defaults = prepared.defaults or {}
-    values = [params[name] if name in params else defaults[name] for name in prepared.names]
-    if prepared.returns:
-        rows = [tuple(row) for row in await connection.fetch(prepared.sql, *values)]
+async def _execute(connection: Driver, compiled: Compiled, params: Params) -> Written:
+    values = [params[name] if name in params else compiled.defaults[name] for name in compiled.names]
+    if compiled.returns:
+        rows = [tuple(row) for row in await connection.fetch(compiled.sql, *values)]
         return Written(len(rows), rows)
-    status = await connection.execute(prepared.sql, *values)  # "DELETE 3"
+    status = await connection.execute(compiled.sql, *values)  # "DELETE 3"
     return Written(int(status.rpartition(" ")[2]), [])
 
 

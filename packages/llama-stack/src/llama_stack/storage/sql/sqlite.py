@@ -1,4 +1,4 @@
-"""SQLite: reads through SQLAlchemy and aiosqlite, writes through the one writer thread, one serving process."""
+"""SQLite: reads in a few threads, writes through the one writer thread, one serving process."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite as sqlite_dialect
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from llama_stack.storage.errors import StoreRefused, StoreUnavailable
-from llama_stack.storage.sql.database import Database, Params, Prepared, Row, Written
+from llama_stack.storage.sql.database import Compiled, Database, Params, Prepared, Query, Row, Written
 from llama_stack.storage.sql.migrate import HEAD, check_version, migrate_sqlite, stored_version
-from llama_stack.storage.sql.sqlite_file import BUSY_TIMEOUT_S, ServingLock, connect, prepare_file
+from llama_stack.storage.sql.sqlite_file import ServingLock, connect, prepare_file
+from llama_stack.storage.sql.sqlite_readers import SqliteReaders
 from llama_stack.storage.sql.writer import QUEUE_MAX, QUEUE_WAIT_S, SqliteWriter
 from llama_stack_api.errors import Conflict
-
-READERS_MAX = 4
 
 
 class SqliteDatabase(Database):
@@ -44,7 +41,7 @@ class SqliteDatabase(Database):
             path, queue_max=queue_max, queue_wait_s=queue_wait_s, setting=setting, on_depth=on_depth
         )
         self._dialect = sqlite_dialect.dialect(paramstyle="named")
-        self._readers = _reading_engine(path)
+        self._readers = SqliteReaders(path)
 
     async def open(self) -> None:
         await asyncio.to_thread(self._check_file if self._read_only else self._make_file)
@@ -53,22 +50,15 @@ class SqliteDatabase(Database):
 
     async def close(self) -> None:
         await self._writer.close()
-        await self._readers.dispose()
+        await self._readers.close()
         self._lock.release()
 
-    async def read(self, query: sa.Select[Any], params: Params | None = None) -> Sequence[Row]:
-        try:
-            async with self._readers.connect() as connection:
-                return [tuple(row) for row in await connection.execute(query, params)]
-        except sa.exc.TimeoutError as error:
-            raise StoreUnavailable(f"SQLite cannot read {self._path.name}: all readers are busy") from error
-        except sa.exc.DatabaseError as error:
-            # Not the error itself: it quotes the statement.
-            raise StoreUnavailable(f"SQLite cannot read {self._path.name}: {error.orig}") from error
+    async def read(self, query: Query, params: Params | None = None) -> Sequence[Row]:
+        return await self._readers.read(query, params)
 
-    def prepare(self, statement: sa.Executable) -> Prepared:
+    def _compile(self, statement: sa.Executable) -> Compiled:
         compiled = statement.compile(dialect=self._dialect)  # type: ignore[attr-defined]
-        return Prepared(statement, str(compiled), dict(compiled.params))
+        return Compiled(str(compiled), dict(compiled.params))
 
     async def write(self, *steps: tuple[Prepared, Params], durable: bool = False) -> list[Written]:
         if self._read_only:
@@ -114,26 +104,7 @@ class SqliteDatabase(Database):
 
 
 def _write(connection: sqlite3.Connection, prepared: Prepared, params: Params) -> Written:
-    cursor = connection.execute(prepared.sql, {**(prepared.defaults or {}), **params})
+    compiled = prepared.compiled
+    cursor = connection.execute(compiled.sql, {**compiled.defaults, **params})
     rows = cursor.fetchall() if cursor.description else []
     return Written(max(cursor.rowcount, len(rows)), rows)
-
-
-def _reading_engine(path: Path) -> AsyncEngine:
-    # In autocommit, each query is its own snapshot and holds nothing open.
-    engine = create_async_engine(
-        sa.URL.create("sqlite+aiosqlite", database=str(path)),
-        isolation_level="AUTOCOMMIT",
-        pool_size=READERS_MAX,
-        max_overflow=0,
-        hide_parameters=True,
-    )
-
-    @sa.event.listens_for(engine.sync_engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
-        cursor.execute("PRAGMA query_only = ON")  # whatever writes must go through the writer
-        cursor.close()
-
-    return engine

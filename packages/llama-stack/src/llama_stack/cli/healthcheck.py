@@ -1,4 +1,6 @@
-"""The image's health check: exit code 0 if the server answers on /v1/health. Standard library alone; there is no curl.
+"""The health check of our images, as `python -P -m llama_stack.cli.healthcheck`: exit code 0 if the server answers.
+
+The standard library alone is imported, since it runs every few seconds; there is no curl in the images.
 
 A server with TLS is asked without looking at its certificate, which names the server by another name than 127.0.0.1.
 """

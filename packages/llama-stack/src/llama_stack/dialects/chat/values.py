@@ -23,6 +23,11 @@ def objects(values: Any) -> list[Json]:
     return [value for value in values if isinstance(value, dict)] if isinstance(values, list) else []
 
 
+def strings(values: Any) -> list[str]:
+    """The texts of a list; none of what is no list."""
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []
+
+
 def mapping(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jiter import from_json
 
-from llama_stack.dialects.anthropic.arguments import StreamedArguments, tool_input
+from llama_stack.dialects.chat.arguments import StreamedArguments, tool_input
 from tests.unit.dialects.anthropic.conversations import inputs
 
 anything = st.text(alphabet='{}[]",: \\ab1nu\n', max_size=20)

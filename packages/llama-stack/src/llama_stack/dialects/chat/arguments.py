@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llama_stack.dialects.anthropic.values import Json, as_json, json_object
+from llama_stack.dialects.chat.values import Json, as_json, json_object
 from llama_stack.dialects.openai.errors import UNREADABLE
 
 KEPT: Final = "arguments"

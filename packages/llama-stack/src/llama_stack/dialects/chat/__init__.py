@@ -1,0 +1,1 @@
+"""What the translators between chat completions and other dialects share."""
