@@ -97,7 +97,7 @@ async def test_a_conversation_is_what_bedrock_takes(bench: Bench) -> None:
         {"role": "user", "content": "And?"},
         {"role": "assistant", "content": "It is "},
     ]
-    await completed(opened(bench), model=NOVA, messages=messages, tools=TOOLS)
+    await completed(opened(bench, allow_cloud_files=True), model=NOVA, messages=messages, tools=TOOLS)
     assert violations(bench) == []
     sent = bench.sent.body
     assert sent["system"] == [{"text": "Be brief."}]

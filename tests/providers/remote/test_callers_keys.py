@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from llama_stack_api.errors import InvalidRequest, LlamaStackError, ProviderRejectedCredentials, ProviderUnreachable
+from llama_stack_api.errors import (
+    InvalidRequest,
+    LlamaStackError,
+    PermissionDenied,
+    ProviderRejectedCredentials,
+    ProviderUnreachable,
+)
 from llama_stack_api.principal import Call
 from tests.providers.remote.bench import chat
 from tests.support.scripted_http import ScriptedHttp, json_reply, scripted
@@ -148,3 +154,40 @@ async def test_a_place_cannot_leave_google(tmp_path: Path, place: str, key: str)
         assert http.sent[0].url.startswith("https://")
         assert http.sent[0].url.partition("/v1beta1/")[0].endswith("aiplatform.googleapis.com")
         assert http.sent[0].url.partition("/projects/")[2].count("/") == 6
+
+
+def picture(url: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": url}}]}]}
+
+
+GENERATED = {"candidates": [{"content": {"role": "model", "parts": [{"text": "ok"}]}, "finishReason": "STOP"}]}
+NOVA = "amazon.nova-lite-v1:0"
+KEPT = [
+    ("remote::gemini", "m-1", "gemini_api_key", GENERATED, picture("gs://ours/a.png")),
+    ("remote::gemini", "m-1", "gemini_api_key", GENERATED, picture("GS://youtube.com/a.png")),
+    ("remote::gemini", "m-1", "gemini_api_key", GENERATED, {"extra_body": {"google": {"cached_content": "c/1"}}}),
+    ("remote::bedrock", NOVA, "aws_bearer_token_bedrock", CONVERSED, picture("s3://ours/a.png")),
+]
+
+
+@pytest.mark.parametrize(("kind", "model", "key", "reply", "asked"), KEPT)
+async def test_files_of_the_operators_cloud_are_read_for_nobody_else(
+    tmp_path: Path, kind: str, model: str, key: str, reply: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    http = ScriptedHttp(json_reply(reply))
+    provider = scripted(kind, http, tmp_path, api_key="of-the-operator")
+    params = chat(model=model, **asked)
+    with pytest.raises(PermissionDenied, match="allow_cloud_files"):
+        await provider.openai_chat_completion(params, Call())
+    assert http.sent == []
+    await provider.openai_chat_completion(params, said(**{key: "of-the-client"}))
+    allowed = scripted(kind, http, tmp_path, api_key="of-the-operator", allow_cloud_files=True)
+    await allowed.openai_chat_completion(params, Call())
+    assert len(http.sent) == 2
+
+
+async def test_public_videos_are_nobodys_files(tmp_path: Path) -> None:
+    http = ScriptedHttp(json_reply(GENERATED))
+    provider = scripted("remote::gemini", http, tmp_path, api_key="of-the-operator")
+    await provider.openai_chat_completion(chat(**picture("https://www.youtube.com/watch?v=1")), Call())
+    assert len(http.sent) == 1

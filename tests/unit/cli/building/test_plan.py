@@ -123,6 +123,7 @@ def test_compose_has_the_chosen_databases_and_no_other() -> None:
     plain = yaml.safe_load(containers.compose("mine", ()))
     assert set(plain["services"]) == {"llama-stack"}
     both = yaml.safe_load(containers.compose("mine", ("postgres", "redis")))
+    assert "env_file" not in both["services"]["postgres"], "it would get the keys of all providers"
     server = both["services"]["llama-stack"]
     assert set(both["services"]) == {"llama-stack", "postgres", "redis"}
     assert server["environment"]["POSTGRES_HOST"] == "postgres"

@@ -53,7 +53,7 @@ CMD ["--host", "0.0.0.0"]
 """
 
 _COMPOSE = """\
-# The distribution {name}. Fill in `env`, then: docker compose up --build
+# The distribution {name}. Fill in `env`, then: docker compose --env-file env up --build
 services:
   llama-stack:
     build:
@@ -82,9 +82,11 @@ services:
 _POSTGRES = """\
   postgres:
     image: docker.io/library/postgres:17
-    # POSTGRES_PASSWORD is taken from `env`.
-    env_file: env
-    environment: {POSTGRES_DB: llamastack, POSTGRES_USER: llamastack}
+    # Of `env` it gets this alone: the keys of providers are not its business.
+    environment:
+      POSTGRES_DB: llamastack
+      POSTGRES_USER: llamastack
+      POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:?fill it in in env, and say --env-file env}
     volumes: ["postgres:/var/lib/postgresql/data"]
     healthcheck:
       test: ["CMD", "pg_isready", "-U", "llamastack", "-d", "llamastack"]

@@ -15,10 +15,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from llama_stack.dialects.chat.values import Json, mapping, objects, parsed_data_url, text_or
+from llama_stack.dialects.gemini.kept_files import is_public_video
 from llama_stack_api.errors import InvalidRequest, UnsupportedParameter
 
 FILES_API: Final = "https://generativelanguage.googleapis.com/v1beta/"
-_VIDEO_HOSTS: Final = ("www.youtube.com", "youtube.com", "youtu.be")
 _MEDIA: Final = {"image/jpg": "image/jpeg"}
 _AUDIO: Final = {"pcm16": "audio/pcm", "mpeg": "audio/mpeg"}
 
@@ -80,7 +80,7 @@ def _is_googles(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme == "gs" or url.startswith(f"{FILES_API}files/") or parts.hostname in _VIDEO_HOSTS
+    return parts.scheme == "gs" or url.startswith(f"{FILES_API}files/") or is_public_video(url)
 
 
 def _file(file: Json) -> Json:
@@ -101,7 +101,7 @@ def _file(file: Json) -> Json:
 
 def _file_at(uri: str, name: str) -> Json:
     media = _media_type(name.partition("?")[0])
-    if media is None and urlsplit(uri).hostname in _VIDEO_HOSTS:
+    if media is None and is_public_video(uri):
         media = "video/*"
     return {"fileData": {"fileUri": uri} if media is None else {"fileUri": uri, "mimeType": media}}
 

@@ -26,6 +26,9 @@ class BedrockConfig(AwsConfig, ChatByMessagesConfig):
     guardrail_trace: Literal["enabled", "disabled", "enabled_full"] = "enabled"
     """How much Bedrock tells of what a guardrail found. What it told is in `guardrail` of a chat completion's choice:
     names of findings, never what was matched."""
+    allow_cloud_files: bool = False
+    """Whether a request may name files in S3 (`s3://…`), which the model reads with the configured credentials. With a
+    key of its own it always may."""
     total_max_attempts: Any = None
     """No effect, kept for compatibility: how often a call is tried is set by `server.routing`."""
     retry_mode: Any = None

@@ -12,12 +12,14 @@ import msgspec
 from llama_stack.dialects.converse.chunks import ConverseChunks, events_of
 from llama_stack.dialects.converse.errors import EXCEPTION, error_of_event, error_of_reply, lacks, malformed
 from llama_stack.dialects.converse.from_converse import completion_of
+from llama_stack.dialects.converse.kept_files import kept_files_in
 from llama_stack.dialects.converse.to_converse import Asked, converse_request
 from llama_stack.dialects.openai import sse
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.aws_events import AwsJsonEvents
 from llama_stack.providers._shared.bedrock_config import BedrockConfig
 from llama_stack.providers._shared.bedrock_upstream import REMEMBERED_MAX, BedrockUpstream
+from llama_stack.providers._shared.cloud_files import check_cloud_files
 from llama_stack.providers._shared.openai_compatible import NetStream
 from llama_stack.providers._shared.translated_stream import TranslatedStream
 from llama_stack_api.errors import InvalidRequest, LlamaStackError, ProviderError, UnsupportedParameter
@@ -81,6 +83,10 @@ class ConverseUpstream(BedrockUpstream):
         foundation = await self.foundation(params.model, call)
         asked = converse_request(
             chat, model=foundation, max_tokens=self.config.max_tokens, guardrail=self.config.guardrail
+        )
+        allowed = self.config.allow_cloud_files
+        check_cloud_files(
+            kept_files_in(asked.body), call, allowed=allowed, provider=self.name, descriptor=self.__provider__
         )
         listed = self.listed(params.model)
         if listed is not None and listed.modalities and "IMAGE" not in listed.modalities and _has_image(asked.body):

@@ -12,6 +12,7 @@ import msgspec
 from llama_stack.dialects.gemini.chunks import GeminiChunks
 from llama_stack.dialects.gemini.errors import error_of_event
 from llama_stack.dialects.gemini.from_gemini import completion_of
+from llama_stack.dialects.gemini.kept_files import kept_files_in
 from llama_stack.dialects.gemini.to_gemini import gemini_request
 from llama_stack.dialects.openai.errors import UNREADABLE
 from llama_stack.providers._shared.google_upstream import GoogleUpstream
@@ -51,7 +52,7 @@ class GeminiChat(GoogleUpstream):
     async def openai_chat_completion(
         self, params: ChatCompletionRequest, call: Call
     ) -> EncodedReply[ChatCompletion] | EncodedStream:
-        body = msgspec.json.encode(gemini_request(params.model_dump(mode="json", exclude_unset=True)))
+        body = msgspec.json.encode(self._request(params, call))
         if params.stream:
             return await self._streamed(params, body, call)
         url = await self.model_url(params.model, "generateContent", call)
@@ -63,7 +64,7 @@ class GeminiChat(GoogleUpstream):
         return EncodedReply(msgspec.json.encode(completion), ChatCompletion)
 
     async def count_chat_tokens(self, params: ChatCompletionRequest, call: Call) -> int:
-        request = gemini_request(params.model_dump(mode="json", exclude_unset=True))
+        request = self._request(params, call)
         url = await self.model_url(params.model, "countTokens", call)
         body = msgspec.json.encode(self.counting_body(request, params.model))
         answer = await self.decoded(await self.post(url, body, call))
@@ -73,6 +74,11 @@ class GeminiChat(GoogleUpstream):
         return counted
 
     # --- what they are made of
+
+    def _request(self, params: ChatCompletionRequest, call: Call) -> JsonObject:
+        request = gemini_request(params.model_dump(mode="json", exclude_unset=True))
+        self.check_kept_files(kept_files_in(request), call)
+        return request
 
     async def _streamed(self, params: ChatCompletionRequest, body: bytes, call: Call) -> EncodedStream:
         url = f"{await self.model_url(params.model, 'streamGenerateContent', call)}?alt=sse"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from pydantic import SecretStr
 
 from llama_stack.dialects.gemini.errors import error_of_reply
+from llama_stack.providers._shared.cloud_files import check_cloud_files
 from llama_stack.providers._shared.openai_compatible import MODEL_ID_CHARS_MAX, OpenAICompatibleConfig, Upstream
 from llama_stack.providers._shared.quirks import Quirks
 from llama_stack_api.errors import LlamaStackError, ModelNotFound, ProviderError
@@ -28,6 +29,9 @@ class GoogleConfig(OpenAICompatibleConfig):
     """A token of OAuth, in the place of `api_key`. It is not renewed."""
     project: str | None = None
     """The Google Cloud project to which calls are counted."""
+    allow_cloud_files: bool = False
+    """Whether a request may name files and context caches of the account (`gs://…`, `files/…`, `cached_content`), which
+    the model reads with the configured credentials. With credentials of its own it always may."""
 
 
 class GoogleUpstream(Upstream):
@@ -38,6 +42,7 @@ class GoogleUpstream(Upstream):
     def __init__(self, config: GoogleConfig, context: ProviderContext) -> None:
         super().__init__(config, context)
         self._token = config.access_token
+        self._allow_cloud_files = config.allow_cloud_files
         self._in_data = {field: key for key, field in self.__provider__.data_keys.items()}
 
     @property
@@ -65,6 +70,10 @@ class GoogleUpstream(Upstream):
         said = call.provider_data.get(self._in_data.get(field, ""))
         value = getattr(self.config, field) if said is None else said.get_secret_value().strip()
         return value or None
+
+    def check_kept_files(self, named: Iterable[str], call: Call) -> None:
+        allowed = self._allow_cloud_files
+        check_cloud_files(named, call, allowed=allowed, provider=self.name, descriptor=self.__provider__)
 
     def checked_name(self, model: str) -> str:
         """A model's name, which becomes a path: `ModelNotFound` for what would lead elsewhere."""
