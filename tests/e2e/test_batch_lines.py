@@ -125,6 +125,4 @@ async def test_another_way_of_answering_is_refused(house: House, asked: str) -> 
 
 async def test_a_response_may_take_as_long_as_its_batch_and_no_longer(house: House) -> None:
     house.up.upstream.reply(text("never", wire=Wire(stall_head=True)))
-    reply = await house.run(left_s=0.3)
-    assert reply is not None
-    assert reply.status == 504
+    assert await house.run(left_s=0.3) is None
