@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llama_stack.runs.engine import RunEngine
+from llama_stack.runs.journal import Commit
 from llama_stack.runs.limits import RunTimings
 from llama_stack.runs.model import NewRun
 from llama_stack.storage.sql.database import Database
@@ -68,6 +69,28 @@ async def test_runs_are_counted(database: Database, tmp_path: Path) -> None:
     assert found['runs_taken_up_total{kind="toy"}'] == 1
     assert found['run_steps_total{kind="tool",outcome="interrupted"}'] == 1
     await worker.close()
+
+
+async def test_a_run_that_hears_of_its_own_end_is_counted(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That a run has moved on is told to whoever executes it, too; here before it knows that its end is written."""
+    metrics = Metrics()
+    engine = RunEngine(database, [Toy(tmp_path / "effects")], observer=metrics.runs, claims=False)
+    written = engine.journal.commit
+
+    async def told_at_once(commit: Commit) -> None:
+        await written(commit)
+        if commit.outcome is not None:
+            engine._worker.check(commit.run_id)
+            await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(engine.journal, "commit", told_at_once)
+    await engine.open()
+    run = (await engine.start(ALICE, NewRun("toy", b"{}"))).run
+    assert (await engine.wait(ALICE, run.id)).status == "completed"
+    await engine.close()
+    assert samples(metrics)['runs_total{kind="toy",status="completed"}'] == 1
 
 
 async def test_what_waits_is_counted(database: Database) -> None:

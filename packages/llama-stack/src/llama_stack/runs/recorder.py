@@ -123,6 +123,9 @@ class SqlRecorder:
         has_secrets: bool = False,
     ) -> None:
         self.lost: LlamaStackError | None = None
+        self.ending = False
+        """The end of the run is being written, which takes a new fence: one that is seen meanwhile may be our own, and if
+        it is not, the writing fails by it."""
         self.next_event = 0
         self.lock = asyncio.Lock()
         """Held while something of this run is written, so that its events are committed in order."""
@@ -182,7 +185,11 @@ class SqlRecorder:
         await self._commit()
 
     async def finish(self, outcome: Outcome) -> None:
-        await self._commit(outcome=outcome)
+        self.ending = True
+        try:
+            await self._commit(outcome=outcome)
+        finally:
+            self.ending = False
         self._live.end(replace(outcome, events=(), documents={}))
 
     async def release(self, *, failed: bool) -> None:

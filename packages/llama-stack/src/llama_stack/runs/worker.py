@@ -180,8 +180,9 @@ class Worker:
             self._lose(execution)
 
     def _lose(self, execution: Execution) -> None:
-        if isinstance(execution.recorder, SqlRecorder):
-            execution.recorder.lose(Fenced(execution.run.id))
+        recorder = execution.recorder
+        if isinstance(recorder, SqlRecorder) and not recorder.ending:
+            recorder.lose(Fenced(execution.run.id))
 
     async def _claim(self) -> None:
         while True:
