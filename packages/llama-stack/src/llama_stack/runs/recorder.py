@@ -124,7 +124,7 @@ class SqlRecorder:
     ) -> None:
         self.lost: LlamaStackError | None = None
         self.ending = False
-        """The end of the run is being written, which takes a new fence: one that is seen meanwhile may be our own, and if
+        """The end of the run is being written. That takes a new fence, so one that is seen meanwhile may be our own; if
         it is not, the writing fails by it."""
         self.next_event = 0
         self.lock = asyncio.Lock()
